@@ -1,0 +1,1 @@
+"""What the measured processes run; `engine` is replaced by the root of the peer for the peer."""

@@ -1,0 +1,436 @@
+"""One process of a cluster, from its start to its end.
+
+The main thread takes events, one at a time, from the workers, the mesh and signal handlers.
+A process that ends because of a failure tells its peers in a message of type `ending`.
+"""
+
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine import logs
+from engine.coordinator import Reason
+from engine.dataflow import Dataflow
+from engine.dataplane import DataPlane
+from engine.errors import DataflowRuntimeError, PeerLostError
+from engine.failure import Failure, first
+from engine.inputs import AbortExecution
+from engine.mesh.control import Assembled, DataLink, Mesh, MeshEvent, MeshFailed, Message, PeerLost
+from engine.member import ControlMessage, Member
+from engine.metrics import PeerStats, ProcessStats
+from engine.partitions import Assignment, list_partitions
+from engine.plan import compile_plan
+from engine.settings import ClusterSettings
+from engine.worker import EpochDone, InputEnded, Report, Worker
+
+_log = logging.getLogger("engine.process")
+
+EXIT_CODES: dict[Reason, int] = {"finished": 0, "terminated": 0, "interrupted": 130}
+
+_FAREWELL_SECONDS = 1.0
+"""How long to wait for what peers know of a failure."""
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    """A signal asks for an ordered end."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class WorkerFailed:
+    """A worker cannot go on."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class LinkLost:
+    """A data connection broke; why, the control connection will tell."""
+
+    process: int
+    reason: str
+
+
+Event = Report | MeshEvent | StopAsked | WorkerFailed | LinkLost
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended.
+
+    Args:
+        process: Its ID.
+        reason: Why it ended in order, if it did.
+        failures: What went wrong, here and elsewhere, as far as it is known here.
+        error: The exception behind the failure that happened here, if one did.
+        stuck: Whether a worker is still in user code.
+    """
+
+    process: int
+    reason: Reason | None
+    failures: tuple[Failure, ...] = ()
+    error: BaseException | None = None
+    stuck: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with."""
+        if self.failures:
+            return first(self.failures).exit_code
+        return EXIT_CODES[self.reason] if self.reason else 0
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong, if anything did.
+
+        Raises:
+            EngineError: What failed here, or what is known of what failed elsewhere.
+        """
+        if not self.failures:
+            return
+        failure = first(self.failures)
+        if self.error is not None and failure.process == self.process:
+            raise self.error
+        worker = -1 if failure.worker is None else failure.worker
+        what = f"{failure.kind}: {failure.message}"
+        raise DataflowRuntimeError(failure.step or "", worker, failure.process, what)
+
+
+class Process:
+    """One process of a cluster.
+
+    Args:
+        flow: The dataflow.
+        settings: Of this process.
+
+    Raises:
+        DataflowError: If the dataflow is not well formed.
+    """
+
+    def __init__(self, flow: Dataflow, settings: ClusterSettings) -> None:
+        self._flow = flow
+        self._plan = compile_plan(flow)
+        self._settings = settings
+        self._id = settings.process_id
+        address = str(settings.addresses[self._id]) if settings.addresses else ""
+        self.stats = ProcessStats(self._id, address=address)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._mesh: Mesh | None = None
+        self._links: dict[int, DataLink] = {}
+        self._plane: DataPlane | None = None
+        self._workers: list[Worker] = []
+        self._threads: list[threading.Thread] = []
+        self._halted = False
+        self._member = Member(self._plan, settings, self)
+        self._suspects: dict[int, tuple[float, str]] = {}
+        self._gone: set[int] = set()
+        self._failures: list[Failure] = []
+        self._error: BaseException | None = None
+        self._reason: Reason | None = None
+        self._aborted = False
+
+    def ask_to_stop(self, reason: Reason) -> None:
+        """End the whole cluster in order; callable from any thread or signal handler."""
+        self._events.put(StopAsked(reason))
+
+    def run(self) -> Outcome:
+        """Run to the end; no exception leaves this method."""
+        try:
+            self._assemble()
+            while not self._over():
+                self._handle_next()
+        except BaseException as error:
+            self._fail(error)
+        stuck = self._end()
+        return Outcome(self._id, self._reason, tuple(self._failures), self._error, stuck)
+
+    def _over(self) -> bool:
+        self._reason = self._reason or self._member.reason
+        return self._reason is not None or bool(self._failures) or self._aborted
+
+    # Starting.
+
+    def _assemble(self) -> None:
+        peers = [each for each in range(self._settings.process_count) if each != self._id]
+        for peer in peers:
+            self.stats.peers[peer] = PeerStats(str(self._settings.addresses[peer]))
+        if not peers:
+            self._events.put(Assembled({}))
+            return
+        # A cluster of one process does without hashes and sockets.
+        from engine import __version__
+        from engine.fingerprint import fingerprint
+        from engine.mesh.assembly import listen
+        from engine.mesh.hello import Hello
+
+        hello = Hello.of(
+            self._settings, engine=__version__, fingerprint=fingerprint(self._flow)
+        )
+        listener = listen(self._settings, hello)
+        self._mesh = Mesh(self._settings, hello, listener, self._events.put)
+        self._mesh.start()
+
+    def _assembled(self, links: dict[int, DataLink]) -> None:
+        self._links = links
+        for peer in self.stats.peers.values():
+            peer.state = "connected"
+        first_worker = self._id * self._settings.workers
+        listing = list_partitions(self._plan, first_worker, self._id)
+        self._member.assembled(listing, time.monotonic())
+
+    # What the member has done for it.
+
+    def tell(self, process: int, message: ControlMessage) -> None:
+        """Send a message to a peer."""
+        if self._mesh is not None:
+            self._mesh.send(process, message)
+
+    def start_workers(self, epoch: int, parts: Assignment) -> None:
+        """Start the workers, each in a thread of its own."""
+        settings = self._settings
+        plane = DataPlane(settings, self._links, lambda *lost: self._events.put(LinkLost(*lost)))
+        self._plane = plane
+        first_worker = self._id * settings.workers
+        self._workers = [
+            Worker(
+                self._plan,
+                index,
+                settings.worker_count,
+                process=self._id,
+                parts=parts,
+                outlet=plane,
+                report=self._events.put,
+                epoch=epoch,
+                one_poll=settings.epoch_interval == 0,
+            )
+            for index in range(first_worker, first_worker + settings.workers)
+        ]
+        plane.attach(self._workers)
+        self.stats.workers = [worker.stats for worker in self._workers]
+        for position, worker in enumerate(self._workers):
+            name = f"worker-{worker.index}"
+            thread = threading.Thread(
+                target=self._work, args=(position, worker), name=name, daemon=True
+            )
+            worker.stats.thread = thread
+            worker.stats.state = "running"
+            self._threads.append(thread)
+        self.stats.state = "running"
+        for thread in self._threads:
+            thread.start()
+
+    def request_barrier(self, epoch: int, *, last: bool) -> None:
+        """Have all workers close an epoch."""
+        for worker in self._workers:
+            worker.request_barrier(epoch, last=last)
+        if self._plane is not None:
+            self._plane.wake_all()
+
+    def _work(self, position: int, worker: Worker) -> None:
+        """What the thread of a worker does."""
+        plane = self._plane
+        assert plane is not None
+        try:
+            worker.build()
+            while not self._halted:
+                plane.poll()
+                if not worker.step():
+                    plane.wait(position, worker.idle_seconds())
+        except BaseException as error:
+            worker.stats.state = "failed"
+            self._events.put(WorkerFailed(error))
+
+    # Running.
+
+    def _handle_next(self) -> None:
+        try:
+            event = self._events.get(timeout=self._timeout())
+        except queue.Empty:
+            self._timed_out()
+            return
+        match event:
+            case EpochDone() | InputEnded():
+                self._member.report(event, time.monotonic())
+            case Message(process, message):
+                self._receive(process, message)
+            case Assembled(links):
+                self._assembled(links)
+            case StopAsked(reason):
+                self._stop(reason)
+            case WorkerFailed(AbortExecution()):
+                self._aborted = True
+            case WorkerFailed(error) | MeshFailed(error):
+                self._fail(error)
+            case PeerLost(process, address, reason):
+                self._gone.add(process)
+                self._fail(PeerLostError(process, address, reason))
+            case LinkLost(process, reason):
+                self._suspects[process] = (time.monotonic() + _FAREWELL_SECONDS, reason)
+
+    def _timeout(self) -> float | None:
+        dues = [due for due, _ in self._suspects.values()]
+        if self._member.due is not None:
+            dues.append(self._member.due)
+        return max(0.0, min(dues) - time.monotonic()) if dues else None
+
+    def _timed_out(self) -> None:
+        now = time.monotonic()
+        for process, (due, reason) in list(self._suspects.items()):
+            if due <= now:
+                del self._suspects[process]
+                self._lose(process, f"its data connection: {reason}")
+        self._member.tick(now)
+
+    def _stop(self, reason: Reason) -> None:
+        if self._workers:
+            _log.info("stopping the cluster in order; a second signal ends this process at once")
+            self._member.stop(reason, time.monotonic())
+        else:
+            self._reason = reason
+
+    def _receive(self, process: int, message: ControlMessage) -> None:
+        match message:
+            case {"type": "ending", "failure": failure}:
+                self._gone.add(process)
+                self._failures.append(Failure.from_json(failure))
+            case {"type": "bye"}:
+                self._gone.add(process)
+                self._lose(process, "it has left the cluster")
+            case _:
+                if not self._member.receive(process, message, time.monotonic()):
+                    _log.warning("ignored a message of process %d: %.200r", process, message)
+        self.stats.generation, self.stats.epoch = self._member.generation, self._member.epoch
+
+    def _lose(self, process: int, reason: str) -> None:
+        self._fail(PeerLostError(process, str(self._settings.addresses[process]), reason))
+
+    # Ending.
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._failures.append(Failure.of(error, process=self._id))
+
+    def _end(self) -> bool:
+        """Halt the workers and part from the peers; tell whether a worker does not halt."""
+        self._halted = True
+        if self._plane is not None:
+            self._plane.wake_all()
+        if self._failures:
+            self.stats.state = "failed"
+            self.stats.last_error = first(self._failures).message
+            self._part_on_failure()
+        else:
+            self.stats.state = "finished" if self._reason == "finished" else "stopped"
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        stuck = any(thread.is_alive() for thread in self._threads)
+        if self._mesh is not None:
+            self._mesh.close()
+        if self._plane is not None and not stuck:
+            self._plane.close()
+        return stuck
+
+    def _part_on_failure(self) -> None:
+        """Tell the peers why, and hear for a moment what they know: theirs may come first."""
+        if self._mesh is None:
+            return
+        failure = first(self._failures)
+        self._mesh.broadcast({"type": "ending", "failure": failure.to_json()})
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        waiting_for = set(self.stats.peers) - self._gone
+        while not waiting_for <= self._gone:
+            try:
+                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return
+            match event:
+                case Message(process, {"type": "ending", "failure": other}):
+                    self._failures.append(Failure.from_json(other))
+                    self._gone.add(process)
+                case Message(process, {"type": "bye"}) | PeerLost(process):
+                    self._gone.add(process)
+                case WorkerFailed(error) if not isinstance(error, AbortExecution):
+                    self._failures.append(Failure.of(error, process=self._id))
+
+
+def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
+    """Run this process to its end, with its signals, logs, health and failure report.
+
+    Args:
+        flow: The dataflow.
+        settings: Of this process.
+
+    Returns:
+        The exit code. If a worker is stuck in user code the process is ended here instead.
+
+    Raises:
+        EngineError: If it cannot be started.
+    """
+    logs.configure(settings.process_id)
+    process = Process(flow, settings)
+    restore = _install_signals(process)
+    server = None
+    if settings.health is not None:
+        # Few processes are asked for their health.
+        from engine.health import HealthServer
+
+        server = HealthServer(settings.health, process.stats)
+        server.start()
+    try:
+        outcome = process.run()
+    finally:
+        if server is not None:
+            server.close()
+        restore()
+    if outcome.failures:
+        _report(first(outcome.failures), settings.report_fd)
+    if outcome.stuck:
+        _end_at_once(outcome.exit_code)
+    return outcome.exit_code
+
+
+def _report(failure: Failure, report_fd: int | None) -> None:
+    """Print the failure last, or leave that to the launcher."""
+    if report_fd is None:
+        sys.stdout.flush()
+        print(failure.render(), file=sys.stderr, flush=True)
+        return
+    import json
+
+    os.write(report_fd, json.dumps(failure.to_json()).encode() + b"\n")
+
+
+def _install_signals(process: Process) -> Callable[[], None]:
+    """The first signal ends the cluster in order, the second this process at once."""
+    reasons: dict[int, Reason] = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
+    seen: list[int] = []
+
+    def handle(number: int, _frame: object) -> None:
+        if seen:
+            os._exit(EXIT_CODES["interrupted"])
+        seen.append(number)
+        process.ask_to_stop(reasons[number])
+
+    before = {number: signal.signal(number, handle) for number in reasons}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def _end_at_once(code: int) -> None:
+    """End although a worker is still in user code; what was printed is not lost."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)

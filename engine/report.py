@@ -1,0 +1,31 @@
+"""Say once, last, why a run failed: on stderr, or to the launcher."""
+
+import os
+import sys
+
+from engine.failure import Failure
+
+_SETTLED_BEFORE_THE_RUN = (64, 65, 66, 78)
+"""Exit codes of what depends on no process and no time, so that neither is worth a word."""
+
+
+def describe(failure: Failure) -> str:
+    """What is printed of a failure, without a newline at its end."""
+    if failure.exit_code in _SETTLED_BEFORE_THE_RUN:
+        return f"{failure.traceback}error: {failure.message}"
+    if failure.exit_code == 1 and failure.step is None:
+        return f"{failure.traceback}error: {failure.kind}: this is a bug in hostmesh"
+    return failure.render()
+
+
+def report(failure: Failure, report_fd: int | None) -> None:
+    """Hand a failure to the launcher, if there is one, or print it."""
+    if report_fd is None:
+        sys.stdout.flush()
+        sys.stderr.write(f"{describe(failure)}\n")
+        sys.stderr.flush()
+        return
+    # Only a launched process reports in JSON.
+    import json
+
+    os.write(report_fd, json.dumps(failure.to_json()).encode() + b"\n")

@@ -1,0 +1,368 @@
+"""Run one stage of the plan on one worker.
+
+Batches are pushed through the fused nodes. Where a node makes more than one list out of a
+batch, its iterator is put on a stack and pulled while there is credit; the stack is what a
+parked stage keeps. A barrier, or the end of input, is handled when the stack is empty.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from engine.chunks import chunks
+from engine.context import WorkerContext
+from engine.exchange import BATCH_ITEMS, Inbound, Outbound
+from engine.keyed import KeyedOperator
+from engine.messages import Batch
+from engine.nodes import Branched, RunningNode, cut
+from engine.polling import Polled
+from engine.shapes import iterate, shown
+
+LARGEST_BATCH = 8192
+"""Items that a node is given at once; longer lists are cut."""
+
+_GATHER_SECONDS = 0.001
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+Parked = tuple[RunningNode, Iterator[list[Any]]]
+
+
+class Stage:
+    """The steps of one stage on one worker.
+
+    Args:
+        nodes: The nodes, the one that input enters first.
+        inbounds: Receiving ends of the channels that feed it.
+        outbounds: Sending ends of the exchanges that it feeds.
+        context: The worker's.
+    """
+
+    def __init__(
+        self,
+        nodes: list[RunningNode],
+        inbounds: list[Inbound],
+        outbounds: list[Outbound],
+        context: WorkerContext,
+    ) -> None:
+        self.inbounds = inbounds
+        self.outbounds = outbounds
+        self.epoch_done = context.epoch - 1
+        self.ended = False
+        self._nodes = nodes
+        self._entry = nodes[0]
+        self._context = context
+        self._requested = self.epoch_done
+        self._last = False
+        self._stack: list[Parked] = []
+        self._sequence: Iterator[bool] | None = None
+        self._consuming: tuple[Inbound, int] | None = None
+        self._turn = 0
+
+    # What differs for a stage that starts at a source.
+
+    def _take(self, now: datetime) -> bool:
+        """Take the next input, and tell whether there was any."""
+        count = len(self.inbounds)
+        for offset in range(count):
+            inbound = self.inbounds[(self._turn + offset) % count]
+            batch = inbound.take()
+            if batch is not None:
+                self._turn += offset + 1
+                self._consuming = (inbound, batch.cost)
+                self._enter(batch)
+                return True
+        return False
+
+    def _input_ended(self) -> bool:
+        return all(inbound.ended for inbound in self.inbounds)
+
+    def _aligned(self) -> bool:
+        """Whether all input before the requested barrier has been taken."""
+        return all(inbound.ended or inbound.held for inbound in self.inbounds)
+
+    def _stopped(self) -> bool:
+        """Whether the last epoch is closed here, so that nothing more may be done."""
+        return self._last and self.epoch_done == self._requested
+
+    # What a worker calls.
+
+    def request_barrier(self, epoch: int, *, last: bool) -> None:
+        """Close an epoch here as soon as all its input has been worked off."""
+        self._requested = epoch
+        self._last = last
+
+    def run(self, quota: int) -> bool:
+        """Work off up to `quota` batches of input; tell whether anything was done."""
+        worked = False
+        now = self._context.now()
+        self._context.epoch = self.epoch_done + 1
+        while True:
+            if not self._drain():
+                break
+            if self._consuming is not None:
+                inbound, cost = self._consuming
+                self._consuming = None
+                inbound.consumed(cost)
+            if self._sequence is None:
+                self._sequence = self._next_sequence(now)
+            if self._sequence is not None:
+                done = next(self._sequence, None)
+                if done is None:
+                    self._sequence = None
+                elif not done:
+                    break
+                worked = True
+            elif quota > 0 and not self._stopped() and self._take(now):
+                quota -= 1
+                worked = True
+            else:
+                break
+        for outbound in self.outbounds:
+            if outbound.waiting:
+                outbound.flush()
+        return worked
+
+    def next_due(self) -> datetime | None:
+        """When it has something to do, if nothing arrives before."""
+        if self.ended or self._stopped():
+            return None
+        operator = self._entry.operator
+        return operator.next_notify() if operator else None
+
+    # Barriers, notifications and the end of input, as sequences of steps that each leave
+    # something on the stack. They give False where they have to wait for credit.
+
+    def _next_sequence(self, now: datetime) -> Iterator[bool] | None:
+        if self._requested > self.epoch_done and (self.ended or self._aligned()):
+            return self._close_epoch()
+        if self.ended or self._stopped():
+            return None
+        if self._input_ended():
+            return self._end()
+        operator = self._entry.operator
+        if operator is not None:
+            due = operator.next_notify()
+            if due is not None and due <= now:
+                return self._notify(operator, now)
+        return None
+
+    def _notify(self, operator: KeyedOperator, now: datetime) -> Iterator[bool]:
+        self._park(self._entry, operator.on_notify, now)
+        yield True
+
+    def _close_epoch(self) -> Iterator[bool]:
+        if not self.ended:
+            yield from self._flush_aggregates()
+            for outbound in self.outbounds:
+                while not outbound.flush():
+                    yield False
+                outbound.barrier(self._requested)
+        if self._last:
+            for node in self._nodes:
+                self._guard(node, node.close)
+        for inbound in self.inbounds:
+            inbound.held = 0
+        self.epoch_done = self._requested
+        self._context.epoch = self.epoch_done + 1
+
+    def _end(self) -> Iterator[bool]:
+        operator = self._entry.operator
+        if operator is not None:
+            self._park(self._entry, operator.on_eof)
+            yield True
+        yield from self._flush_aggregates()
+        for outbound in self.outbounds:
+            while not outbound.flush():
+                yield False
+            outbound.end()
+        self.ended = True
+
+    def _flush_aggregates(self) -> Iterator[bool]:
+        for node in self._nodes:
+            if node.aggregate is not None:
+                self._park(node, node.aggregate.flush)
+                yield True
+
+    # Pushing batches through the nodes.
+
+    def _enter(self, batch: Batch) -> None:
+        """Give a batch from another worker to the first node."""
+        node = self._entry
+        items = self._guard(node, batch.load)
+        if batch.grouped:
+            assert node.operator is not None
+            node.stats.items_in += sum(len(values) for _, values in items)
+            self._park(node, node.operator.on_groups, items)
+        else:
+            self._push([(node, items)])
+
+    def _push(self, todo: list[tuple[RunningNode, list[Any]]]) -> None:
+        """Push batches through their nodes and all that follow, up to where output is parked."""
+        while todo:
+            node, batch = todo.pop()
+            stats = node.stats
+            stats.items_in += len(batch)
+            self._context.log.step = node.step_id
+            started = perf_counter()
+            try:
+                out = node.run(batch)
+            except BaseException as error:
+                self._context.fail(node.step_id, error)
+            stats.observe(perf_counter() - started)
+            if isinstance(out, list):
+                if len(out) > LARGEST_BATCH:
+                    self._stack.append((node, cut(out, LARGEST_BATCH)))
+                else:
+                    self._emit(node, 0, out, todo)
+            elif isinstance(out, Branched):
+                self._emit(node, 0, out.trues, todo)
+                self._emit(node, 1, out.falses, todo)
+            else:
+                self._stack.append((node, out))
+
+    def _emit(
+        self,
+        node: RunningNode,
+        port: int,
+        batch: list[Any],
+        todo: list[tuple[RunningNode, list[Any]]],
+    ) -> None:
+        if not batch:
+            return
+        node.stats.items_out += len(batch)
+        # User code may change the list, so that every node but one is given a copy.
+        original = True
+        for target in reversed(node.targets[port]):
+            if isinstance(target, Outbound):
+                try:
+                    target.put(batch)
+                except BaseException as error:
+                    self._context.fail(target.exchange.step_id, error)
+            else:
+                todo.append((target, batch if original else batch.copy()))
+                original = False
+
+    def _drain(self) -> bool:
+        """Pull parked output to its end; tell whether there was credit to do so."""
+        stack = self._stack
+        while stack:
+            for outbound in self.outbounds:
+                if outbound.blocked:
+                    return False
+            node, chunks = stack[-1]
+            self._context.log.step = node.step_id
+            started = perf_counter()
+            try:
+                chunk = next(chunks, None)
+            except BaseException as error:
+                self._context.fail(node.step_id, error)
+            node.stats.observe(perf_counter() - started)
+            if chunk is None:
+                stack.pop()
+                continue
+            todo: list[tuple[RunningNode, list[Any]]] = []
+            self._emit(node, 0, chunk, todo)
+            self._push(todo)
+        return not any(outbound.blocked for outbound in self.outbounds)
+
+    def _park(
+        self, node: RunningNode, call: Callable[..., Iterator[list[Any]]], *args: Any
+    ) -> None:
+        self._stack.append((node, self._guard(node, call, *args)))
+
+    def _guard(self, node: RunningNode, call: Callable[..., Any], *args: Any) -> Any:
+        self._context.log.step = node.step_id
+        try:
+            return call(*args)
+        except BaseException as error:
+            self._context.fail(node.step_id, error)
+
+
+
+class SourceStage(Stage):
+    """A stage that starts at a source.
+
+    Args:
+        partitions: What this worker reads of the source.
+        one_poll: Whether each due partition is polled once in an epoch, and no more.
+    """
+
+    def __init__(
+        self,
+        nodes: list[RunningNode],
+        outbounds: list[Outbound],
+        context: WorkerContext,
+        partitions: list[Polled],
+        *,
+        one_poll: bool,
+    ) -> None:
+        super().__init__(nodes, [], outbounds, context)
+        self._partitions = partitions
+        self._one_poll = one_poll
+        self._to_poll: deque[Polled] = deque()
+        self._error: BaseException | None = None
+        self.polled = False
+
+    def request_barrier(self, epoch: int, *, last: bool) -> None:
+        super().request_barrier(epoch, last=last)
+        self.polled = False
+        if self._one_poll and not last:
+            now = self._context.now()
+            self._to_poll.extend(each for each in self._partitions if each.is_due(now))
+
+    def _aligned(self) -> bool:
+        return not self._to_poll
+
+    def _input_ended(self) -> bool:
+        return all(partition.ended for partition in self._partitions)
+
+    def next_due(self) -> datetime | None:
+        if self.ended or self._stopped() or self._one_poll:
+            return None
+        dues = [each.due for each in self._partitions if not each.ended]
+        return None if not dues else min(due or _LONG_AGO for due in dues)
+
+    def _take(self, now: datetime) -> bool:
+        if self._error is not None:
+            raise self._error
+        if self._one_poll:
+            return bool(self._to_poll) and self._poll(self._to_poll.popleft(), now)
+        count = len(self._partitions)
+        for offset in range(count):
+            partition = self._partitions[(self._turn + offset) % count]
+            if partition.is_due(now):
+                self._turn += offset + 1
+                return self._poll(partition, now)
+        return False
+
+    def _poll(self, partition: Polled, now: datetime) -> bool:
+        """Poll a partition, again and again while it gives little at a time."""
+        gathered: list[Any] = []
+        until = perf_counter() + _GATHER_SECONDS
+        while len(gathered) < BATCH_ITEMS:
+            try:
+                batch = self._guard(self._entry, partition.poll, now)
+                if not isinstance(batch, (list, tuple)):
+                    rest = self._guard(self._entry, iterate, batch, _not_a_batch)
+                    self._stack.append((self._entry, chunks(iter, (gathered, rest), _not_a_batch)))
+                    self.polled = True
+                    return True
+            except BaseException as error:
+                # What was read before it failed flows first.
+                if not gathered:
+                    raise
+                self._error = error
+                break
+            gathered += batch
+            if not batch or self._one_poll or not partition.is_due(now) or perf_counter() > until:
+                break
+        if gathered:
+            self.polled = True
+            self._push([(self._entry, gathered)])
+        return bool(gathered) or partition.ended
+
+
+def _not_a_batch(got: object) -> TypeError:
+    return TypeError(f"next_batch has to return an iterable, not {shown(got)}")

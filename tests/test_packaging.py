@@ -1,0 +1,238 @@
+"""The wheel, the Makefile and the files that a user meets first."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+import engine
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+# Fresh environments and builds take a while where nothing is cached yet.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("packaging")]
+
+
+def check(*words: str | Path, cwd: Path) -> str:
+    """Run a command that has to succeed.
+
+    Nothing of the checkout may lead it to the checkout's modules.
+    """
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    run = subprocess.run(
+        words,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, f"{words}\n{run.stdout}\n{run.stderr}"
+    return run.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
+    check(*pip, "--wheel-dir", folder, ROOT, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A fresh virtual environment outside of the checkout."""
+
+    folder: Path
+
+    def install(self, *requirements: str) -> None:
+        pip = (self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        check(*pip, *requirements, cwd=self.folder)
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def ctl(self) -> Path:
+        return self.folder / "bin" / "ctl"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=True)
+    return Environment(folder)
+
+
+def test_wheel_holds_the_two_packages_and_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        info = f"hostmesh-{engine.__version__}.dist-info"
+        metadata: Message = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
+    assert {name.split("/")[0] for name in names} == {"engine", "ctl", info}
+    assert f"{info}/licenses/LICENSE" in names
+    modules = {
+        str(path.relative_to(ROOT))
+        for package in ("engine", "ctl")
+        for path in (ROOT / package).rglob("*.py*")
+        if "__pycache__" not in path.parts and path.suffix != ".pyc"
+    }
+    packaged = {name for name in names if not name.startswith(info)}
+    assert modules <= packaged
+    assert {"engine/py.typed", "ctl/py.typed"} <= packaged
+    assert metadata["Name"] == "hostmesh"
+    assert metadata["Version"] == engine.__version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_a_host_needs_the_engine_alone(wheel: Path, environment: Environment) -> None:
+    environment.install(str(wheel))
+    listed = check(
+        environment.python, "-m", "pip", "list", "--format=freeze", cwd=environment.folder
+    )
+    installed = {line.split("==")[0].replace("_", "-") for line in listed.splitlines()}
+    assert installed - {"pip", "setuptools"} == {"hostmesh", "prometheus-client"}
+    flow = environment.folder / "flow.py"
+    flow.write_text(
+        "import engine.operators as op\n"
+        "from engine.connectors.stdio import StdOutSink\n"
+        "from engine.dataflow import Dataflow\n"
+        "from engine.testing import TestingSource\n"
+        "flow = Dataflow('words')\n"
+        "words = op.input('words', flow, TestingSource('a rose is a rose'.split()))\n"
+        "op.output('out', op.count_final('count', words, str), StdOutSink())\n"
+    )
+    run = (environment.python, "-P", "-m", "engine.run", flow, "-p", "2")
+    printed = check(*run, cwd=environment.folder)
+    assert sorted(re.findall(r"\('\w+', \d\)", printed)) == ["('a', 2)", "('is', 1)", "('rose', 2)"]
+
+
+def test_the_suite_passes_against_the_wheel(wheel: Path, environment: Environment) -> None:
+    environment.install(f"{wheel}[ctl]", *PROJECT["dependency-groups"]["dev"])
+    copy = environment.folder / "copy"
+    for folder in ("tests", "examples"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    (copy / ".data").symlink_to(ROOT / ".data")
+    where = "import ctl, engine; print(ctl.__file__, engine.__file__)"
+    modules = check(environment.python, "-c", where, cwd=copy).split()
+    assert all(Path(module).is_relative_to(environment.folder / "lib") for module in modules)
+    suite = (environment.python, "-m", "pytest", "-m", "not alone", "-p", "no:cacheprovider")
+    check(*suite, "tests/engine", "tests/ctl", "tests/test_flights.py", cwd=copy)
+
+
+def make(*words: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run make on a copy of the Makefile, with the programs in `path` before all others."""
+    shutil.copy(ROOT / "Makefile", cwd)
+    shutil.copy(ROOT / "pyproject.toml", cwd)
+    (cwd / "engine").mkdir()
+    shutil.copy(ROOT / "engine" / "__init__.py", cwd / "engine")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    if path:
+        env["PATH"] = f"{path}{os.pathsep}{env['PATH']}"
+    return subprocess.run(
+        ["make", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def program(folder: Path, name: str, script: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_make_lists_its_targets(tmp_path: Path) -> None:
+    listed = make(cwd=tmp_path).stdout
+    for target in ("demo", "test", "lint", "bench", "system"):
+        assert f"make {target} " in listed
+
+
+def test_make_names_the_package_when_python_is_too_old(tmp_path: Path) -> None:
+    old = tmp_path / "bin"
+    for name in ("python3", "python3.13", "python3.12", "python3.11"):
+        program(old, name, "exit 1")
+    run = make("lint", cwd=tmp_path, path=old)
+    assert run.returncode != 0
+    assert "No Python 3.11 or newer" in run.stderr
+    assert "apt-get install python3-venv" in run.stderr
+
+
+def test_make_names_the_package_when_venv_is_missing(tmp_path: Path) -> None:
+    bare = program(tmp_path / "bin", "python3.12", 'case "$2" in *ensurepip*) exit 1;; esac')
+    run = make("lint", f"PYTHON={bare}", cwd=tmp_path)
+    assert run.returncode != 0
+    assert "has no venv module" in run.stderr
+    assert "apt-get install python3.12-venv" in run.stderr
+
+
+def test_make_system_names_the_package_when_not_root(tmp_path: Path) -> None:
+    bare = program(tmp_path / "bin", "python3.12", "exit 1")
+    program(tmp_path / "bin", "id", "echo 1000")
+    run = make("system", f"PYTHON={bare}", cwd=tmp_path, path=tmp_path / "bin")
+    assert run.returncode != 0
+    assert "python3.12-venv" in run.stderr
+
+
+def test_make_system_installs_the_package_when_root(tmp_path: Path) -> None:
+    bare = program(tmp_path / "bin", "python3.12", "exit 1")
+    program(tmp_path / "bin", "id", "echo 0")
+    program(tmp_path / "bin", "apt-get", f'echo "$@" >> {tmp_path}/asked')
+    run = make("system", f"PYTHON={bare}", cwd=tmp_path, path=tmp_path / "bin")
+    assert run.returncode == 0, run.stderr
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert update.startswith("update")
+    assert install.split()[0] == "install"
+    assert "--yes" in install
+    assert install.endswith(" python3.12-venv")
+
+
+def test_continuous_integration_runs_what_a_developer_runs() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & stat.S_IXUSR
+    assert script.read_text().splitlines()[-1] == "make system test"
+
+
+def test_changelog_begins_with_this_version() -> None:
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert newest[1] == engine.__version__
+
+
+def test_example_inventory_shows_every_key() -> None:
+    text = (ROOT / "inventory.example.toml").read_text()
+    assert tomllib.loads(text)["deployment"] == {"name": "flights"}
+    lines = text.split("\n\n", 1)[1].splitlines()
+    shown = tomllib.loads("\n".join(re.sub(r"^# (?=\[|\w+ = )", "", line) for line in lines))
+    host = {"name", "ssh", "ssh_port", "address", "bind", "processes", "workdir", "transport"}
+    assert set(shown) == {"deployment", "defaults", "hosts"}
+    assert set(shown["deployment"]) == {
+        "name",
+        "runtime",
+        "workers",
+        "requirements",
+        "include",
+        "env",
+        "recovery",
+        "secrets",
+    }
+    assert set(shown["deployment"]["recovery"]) == {"store", "interval"}
+    assert set(shown["defaults"]) == {"user", "python", "processes", "mesh_port"}
+    assert set(shown["hosts"][0]) == host
