@@ -1,0 +1,3 @@
+"""The control tool of hostmesh; it runs on the operator's machine."""
+
+__distribution__ = "hostmesh"

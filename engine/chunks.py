@@ -4,12 +4,14 @@ Iterables of any length are pulled only as far as there is room, and there is le
 where items are large.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice, repeat
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.shapes import iterate
 from engine.sizes import approximate_size
+
+X = TypeVar("X")
 
 CHUNK_ITEMS = 1024
 """Items in a chunk, at most."""
@@ -43,19 +45,13 @@ def chunks(
         if type(values) in _SIZED and len(values) < room:
             room -= len(values)
             out += values
-            continue
-        iterator = iterate(values, wrong)
-        while True:
+        else:
+            iterator = iterate(values, wrong)
             before = len(out)
             out += islice(iterator, room)
             room -= len(out) - before
-            if room:
-                break
-            room = _room(out)
             if not room:
-                yield out
-                out = []
-                room = _FIRST
+                out, room = yield from _pull(iterator, out)
     if out:
         yield out
 
@@ -70,14 +66,41 @@ def keyed_chunks(
             values of the one before have been.
         wrong: Makes the error to raise of something that is no iterable.
     """
+    out: list[tuple[str, Any]] = []
+    room = _FIRST
+    for key, values in pairs:
+        if type(values) in _SIZED and len(values) < room:
+            room -= len(values)
+            for value in values:
+                out.append((key, value))  # noqa: PERF401 (a comprehension costs a call)
+        else:
+            iterator = zip(repeat(key), iterate(values, wrong))
+            before = len(out)
+            out += islice(iterator, room)
+            room -= len(out) - before
+            if not room:
+                out, room = yield from _pull(iterator, out)
+    if out:
+        yield out
 
-    def with_key(pair: tuple[str, Any]) -> Iterable[tuple[str, Any]]:
-        key, values = pair
-        if type(values) in _SIZED and len(values) <= _GROWTH:
-            return [(key, value) for value in values]
-        return zip(repeat(key), iterate(values, wrong))
 
-    return chunks(with_key, pairs, wrong)
+def _pull(iterator: Iterator[X], out: list[X]) -> Generator[list[X], None, tuple[list[X], int]]:
+    """Go on adding what an iterator gives to a chunk, and give each chunk that is full.
+
+    Returns:
+        The last chunk, which is not full, and how much room there is.
+    """
+    room = 0
+    while not room:
+        room = _room(out)
+        if not room:
+            yield out
+            out = []
+            room = _FIRST
+        before = len(out)
+        out += islice(iterator, room)
+        room -= len(out) - before
+    return out, room
 
 
 def user_error(error: BaseException) -> BaseException:

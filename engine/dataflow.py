@@ -240,10 +240,10 @@ def _rescope(value: Any, scope: Scope) -> Any:
         return dataclasses.replace(value, scope=scope)
     if isinstance(value, Dataflow):
         return value._inside(scope.path)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_rescope(each, scope) for each in value))
-    if isinstance(value, (tuple, list)):
-        return type(value)(_rescope(each, scope) for each in value)
+    # A list without streams is the operator's own business, and may be meant to be shared.
+    if isinstance(value, (tuple, list)) and any(True for _ in _scopes(value)):
+        members = [_rescope(each, scope) for each in value]
+        return type(value)(*members) if hasattr(value, "_fields") else type(value)(members)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         streams = {
             name: _rescope(each, scope)

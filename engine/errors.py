@@ -7,6 +7,7 @@
     ├── FlowNotFoundError            66  FileNotFoundError no such file, module or variable
     ├── PeerUnavailableError         69  ConnectionError   a peer or a port is not there
     ├── DataflowRuntimeError         70  RuntimeError      user code failed
+    ├── CannotWriteError             73  OSError           output cannot be written
     ├── PeerLostError                74  ConnectionError   a peer was there and is gone
     ├── HelloMismatchError           76  ValueError        two processes do not fit together
     ├── AuthenticationError          77  PermissionError   a peer may not join
@@ -105,6 +106,12 @@ class DataflowRuntimeError(EngineError, RuntimeError):
             f"step {self.step_id!r} on worker {self.worker} of process {self.process}: "
             f"{self.problem}"
         )
+
+
+class CannotWriteError(EngineError, OSError):
+    """Output cannot be written: no such folder, no space, nobody who reads it."""
+
+    exit_code = 73
 
 
 class PeerLostError(EngineError, ConnectionError):

@@ -59,6 +59,11 @@ def window(route: Route, workers: int) -> int:
     return max(1 << 15, min(most, (1 << 22) // workers))
 
 
+def worth_sending(item: Any) -> int:
+    """How many items like this are worth a message."""
+    return max(1, min(BATCH_ITEMS, BATCH_BYTES // approximate_size(item)))
+
+
 class Owners(dict[str, int]):
     """Worker by key: `crc32(utf-8) mod 4096` is the shard, and shards go to workers in order."""
 
@@ -127,7 +132,7 @@ class Outbound:
             TypeError: If an item has no `str` key and the route needs one.
             Exception: Whatever `pickle` raises of an item.
         """
-        self._limit = max(1, min(BATCH_ITEMS, BATCH_BYTES // approximate_size(items[0])))
+        self._limit = worth_sending(items[0])
         self._distribute(items)
         for index, waiting in enumerate(self._waiting):
             if len(waiting) >= self._limit:

@@ -85,7 +85,7 @@ class Failure:
             kind=_bounded(_kind(culprit), MESSAGE_LIMIT),
             message=_bounded(_message(culprit), MESSAGE_LIMIT),
             traceback=_bounded(_traceback(error), TRACEBACK_LIMIT),
-            exit_code=_exit_code(error),
+            exit_code=_exit_code(culprit if isinstance(culprit, EngineError) else error),
             lost=error.process if isinstance(error, PeerLostError) else None,
         )
 

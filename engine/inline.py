@@ -40,22 +40,23 @@ def run_inline(flow: Dataflow, epoch_interval: float) -> None:
     parts = assign(plan, [list_partitions(plan, 0, 0)], 1)
     outlet = _Loopback()
     reports: deque[Report] = deque()
+    outlet.worker = worker = Worker(
+        plan,
+        0,
+        1,
+        process=0,
+        parts=parts,
+        outlet=outlet,
+        report=reports.append,
+        one_poll=epoch_interval == 0,
+    )
     try:
-        outlet.worker = worker = Worker(
-            plan,
-            0,
-            1,
-            process=0,
-            parts=parts,
-            outlet=outlet,
-            report=reports.append,
-            one_poll=epoch_interval == 0,
-        )
         worker.build()
         _loop(worker, Coordinator(1, epoch_interval, 1, time.monotonic()), reports)
     except AbortExecution:
         return
     finally:
+        worker.abandon()
         context.worker = context.step = None
 
 

@@ -193,6 +193,9 @@ class _Launcher:
         if due is None or due > time.monotonic():
             return
         running = [child for child in self.children if not child.has_ended]
+        if self.told_to_end is None and self._patience() == _PATIENCE_AFTER_END:
+            ended = next(child for child in self.children if child.has_ended)
+            self._say(f"process {ended.process} has ended before the others; they are stopped")
         for child in running:
             if self.told_to_end is None:
                 child.send(signal.SIGTERM)

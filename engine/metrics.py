@@ -121,8 +121,7 @@ class WorkerStats:
         """Why this worker will handle no more items although it should, if so."""
         if self.state == "failed":
             return f"worker {self.index} has failed"
-        active = self.state in ("starting", "running")
-        if active and self.thread is not None and not self.thread.is_alive():
+        if self.state in ("starting", "running") and _has_ended(self.thread):
             return f"the thread of worker {self.index} has died"
         return None
 
@@ -138,6 +137,10 @@ class WorkerStats:
                 for number, exchange in sorted(self.exchanges.copy().items())
             ],
         }
+
+
+def _has_ended(thread: "Thread | None") -> bool:
+    return thread is not None and thread.ident is not None and not thread.is_alive()
 
 
 @dataclass(slots=True)

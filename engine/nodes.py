@@ -9,7 +9,7 @@ from engine.chunks import chunks
 from engine.context import WorkerContext
 from engine.exchange import Outbound
 from engine.keyed import KeyedOperator
-from engine.metrics import StepStats
+from engine.metrics import Role, StepStats
 from engine.outputs import (
     DynamicSink,
     FixedPartitionedSink,
@@ -22,6 +22,7 @@ from engine.steps import (
     Branch,
     FlatMapBatch,
     FlatMapChunks,
+    Input,
     InspectDebug,
     Keyed,
     Output,
@@ -58,12 +59,13 @@ class RunningNode:
         step_id: Fully qualified ID of the step.
         run: What it does with a batch: a list is passed on at once, an iterator of lists is
             pulled while there is credit.
+        role: Whether it is an input, an output, or neither.
     """
 
-    def __init__(self, step_id: str, run: Run) -> None:
+    def __init__(self, step_id: str, run: Run, role: Role = "operator") -> None:
         self.step_id = step_id
         self.run = run
-        self.stats = StepStats(step_id)
+        self.stats = StepStats(step_id, role)
         self.targets: list[list[RunningNode | Outbound]] = []
         self.operator: KeyedOperator | None = None
         self.aggregate: PreAggregate | None = None
@@ -96,6 +98,8 @@ def build_node(step: Step, context: WorkerContext, sinks: dict[str, SinkParts]) 
             return _output(step.step_id, part.write_batch, [part])
         case Output(FixedPartitionedSink() as sink):
             return _partitioned_output(step.step_id, sink, context, sinks[step.step_id])
+        case Input():
+            return RunningNode(step.step_id, _pass_on, "input")
     return RunningNode(step.step_id, _pass_on)
 
 
@@ -164,10 +168,10 @@ def _output(
         return []
 
     def close() -> None:
-        for part in parts:
-            part.close()
+        while parts:
+            parts.pop().close()
 
-    node = RunningNode(step_id, run)
+    node = RunningNode(step_id, run, "output")
     node.close = close
     return node
 

@@ -3,7 +3,6 @@
 import argparse
 import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -25,8 +24,7 @@ _SHARED = (
 """Fields that are the same for every process of a local cluster."""
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What `python -m engine.run` was asked to do; `None` where nothing was said.
 
     Args:
@@ -157,6 +155,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _addresses(text: str) -> tuple[Address, ...]:
+    try:
+        return parse_addresses(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in ("1", "0", "true", "false", "yes", "no"):
         msg = f"{text!r} is neither 1 nor 0"
@@ -171,7 +176,7 @@ _FLAGS = (
     _Flag(
         ("-a", "--addresses"),
         "H:P;H:P",
-        parse_addresses,
+        _addresses,
         "be one process of the cluster whose processes listen there, split by ; or ,",
     ),
     _Flag(
@@ -208,6 +213,13 @@ OWN_VARIABLES = (*(flag.variable for flag in _FLAGS if flag.name not in _SHARED)
 """Environment variables that are for one process, not for those that it launches."""
 
 
+class _Help(argparse.HelpFormatter):
+    """Has a fixed width: to ask for that of the terminal is slow, and asked with each flag."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=98)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         msg = f"{message}; `{self.prog} --help` lists what there is"
@@ -219,7 +231,6 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
 
     Raises:
         UsageError: If it makes no sense.
-        ConfigurationError: If the address list cannot be read.
         SystemExit: After `--help` and `--version`, which print.
     """
     said = vars(_parser().parse_args(arguments))
@@ -279,6 +290,7 @@ def _parser() -> _Parser:
         epilog="exit codes: 0 done; 64 usage; 65 the flow cannot be loaded; 66 no such flow; "
         "69 a peer or port is not there; 70 user code failed; 74 a peer was lost; 76 processes "
         "do not fit together; 77 a peer may not join; 78 bad settings; 130 interrupted",
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     parser.add_argument("flow", metavar="FLOW", help=FORMS)

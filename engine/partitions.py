@@ -96,7 +96,6 @@ def _check_none(step_id: str, partitioned: Partitioned) -> None:
         if isinstance(partitioned, FixedPartitionedSource):
             partitioned.on_no_parts()
             return
-        msg = "no process lists a partition of the sink"
-        raise ValueError(msg)
     except Exception as error:
         raise DataflowRuntimeError(step_id, 0, 0, describe(error)) from error
+    raise DataflowRuntimeError(step_id, 0, 0, "no process lists a partition of the sink")

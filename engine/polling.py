@@ -43,8 +43,7 @@ class Polled:
         try:
             batch = self.part.next_batch()
         except StopIteration:
-            self.ended = True
-            self.part.close()
+            self.close()
             return ()
         self.due = self.part.next_awake() if self._asks else None
         if batch:
@@ -53,3 +52,9 @@ class Polled:
             self.due = now + self._backoff
             self._backoff = min(self._backoff * 2, _BACKOFF_MOST)
         return batch
+
+    def close(self) -> None:
+        """Close the partition, once; it is polled no more."""
+        if not self.ended:
+            self.ended = True
+            self.part.close()

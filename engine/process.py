@@ -26,6 +26,7 @@ from engine.member import ControlMessage, Member
 from engine.metrics import PeerStats, ProcessStats
 from engine.partitions import Assignment, list_partitions
 from engine.plan import compile_plan
+from engine.report import report
 from engine.settings import ClusterSettings
 from engine.worker import EpochDone, InputEnded, Report, Worker
 
@@ -98,7 +99,7 @@ class Outcome:
         failure = first(self.failures)
         if self.error is not None and failure.process == self.process:
             raise self.error
-        worker = -1 if failure.worker is None else failure.worker
+        worker = 0 if failure.worker is None else failure.worker
         what = f"{failure.kind}: {failure.message}"
         raise DataflowRuntimeError(failure.step or "", worker, failure.process, what)
 
@@ -243,9 +244,12 @@ class Process:
                 plane.poll()
                 if not worker.step():
                     plane.wait(position, worker.idle_seconds())
+            worker.stats.state = "stopped"
         except BaseException as error:
             worker.stats.state = "failed"
             self._events.put(WorkerFailed(error))
+        finally:
+            worker.abandon()
 
     # Running.
 
@@ -324,7 +328,8 @@ class Process:
             self._plane.wake_all()
         if self._failures:
             self.stats.state = "failed"
-            self.stats.last_error = first(self._failures).message
+            failure = first(self._failures)
+            self.stats.last_error = " ".join(f"{failure.kind}: {failure.message}".split())
             self._part_on_failure()
         else:
             self.stats.state = "finished" if self._reason == "finished" else "stopped"
@@ -391,21 +396,10 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
             server.close()
         restore()
     if outcome.failures:
-        _report(first(outcome.failures), settings.report_fd)
+        report(first(outcome.failures), settings.report_fd)
     if outcome.stuck:
         _end_at_once(outcome.exit_code)
     return outcome.exit_code
-
-
-def _report(failure: Failure, report_fd: int | None) -> None:
-    """Print the failure last, or leave that to the launcher."""
-    if report_fd is None:
-        sys.stdout.flush()
-        print(failure.render(), file=sys.stderr, flush=True)
-        return
-    import json
-
-    os.write(report_fd, json.dumps(failure.to_json()).encode() + b"\n")
 
 
 def _install_signals(process: Process) -> Callable[[], None]:

@@ -7,7 +7,7 @@ the functions here, find out whether the user's code or the shape is to blame.
 from collections.abc import Callable, Iterable, Iterator
 from operator import length_hint
 from reprlib import Repr
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 X = TypeVar("X")
 
@@ -70,12 +70,16 @@ def check_keys(key: Callable[..., Any], keys: Iterable[object]) -> None:
                 raise error
 
 
+def raise_not_bool(predicate: Callable[..., Any], got: object) -> NoReturn:
+    """Raise the TypeError for a user's predicate that returned something else than a bool."""
+    error = wrong_return("the predicate", predicate, "a bool", got)
+    raise error
+
+
 def check_bools(predicate: Callable[..., Any], holds: list[Any]) -> None:
     """Raise a TypeError unless a user's predicate returned nothing but bool."""
     if not _BOOL.issuperset(map(type, holds)):
-        wrong = next(each for each in holds if type(each) is not bool)
-        error = wrong_return("the predicate", predicate, "a bool", wrong)
-        raise error
+        raise_not_bool(predicate, next(each for each in holds if type(each) is not bool))
 
 
 def iterate(values: Any, wrong: Callable[[object], TypeError]) -> Iterator[Any]:

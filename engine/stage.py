@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.chunks import chunks
 from engine.context import WorkerContext
-from engine.exchange import BATCH_ITEMS, Inbound, Outbound
+from engine.exchange import BATCH_ITEMS, Inbound, Outbound, worth_sending
 from engine.keyed import KeyedOperator
 from engine.messages import Batch
 from engine.nodes import Branched, RunningNode, cut
@@ -86,6 +86,9 @@ class Stage:
         """Whether the last epoch is closed here, so that nothing more may be done."""
         return self._last and self.epoch_done == self._requested
 
+    def _waits_for_credit(self) -> bool:
+        return any(outbound.blocked for outbound in self.outbounds)
+
     # What a worker calls.
 
     def request_barrier(self, epoch: int, *, last: bool) -> None:
@@ -121,15 +124,20 @@ class Stage:
                 break
         for outbound in self.outbounds:
             if outbound.waiting:
-                outbound.flush()
+                self._flush(outbound)
         return worked
 
     def next_due(self) -> datetime | None:
         """When it has something to do, if nothing arrives before."""
-        if self.ended or self._stopped():
+        if self.ended or self._stopped() or self._waits_for_credit():
             return None
         operator = self._entry.operator
         return operator.next_notify() if operator else None
+
+    def closers(self) -> Iterator[tuple[RunningNode, Callable[[], None]]]:
+        """What closes the partitions of each node; no harm if called again."""
+        for node in self._nodes:
+            yield node, node.close
 
     # Barriers, notifications and the end of input, as sequences of steps that each leave
     # something on the stack. They give False where they have to wait for credit.
@@ -156,12 +164,12 @@ class Stage:
         if not self.ended:
             yield from self._flush_aggregates()
             for outbound in self.outbounds:
-                while not outbound.flush():
+                while not self._flush(outbound):
                     yield False
                 outbound.barrier(self._requested)
         if self._last:
-            for node in self._nodes:
-                self._guard(node, node.close)
+            for node, close in self.closers():
+                self._guard(node, close)
         for inbound in self.inbounds:
             inbound.held = 0
         self.epoch_done = self._requested
@@ -174,7 +182,7 @@ class Stage:
             yield True
         yield from self._flush_aggregates()
         for outbound in self.outbounds:
-            while not outbound.flush():
+            while not self._flush(outbound):
                 yield False
             outbound.end()
         self.ended = True
@@ -248,9 +256,8 @@ class Stage:
         """Pull parked output to its end; tell whether there was credit to do so."""
         stack = self._stack
         while stack:
-            for outbound in self.outbounds:
-                if outbound.blocked:
-                    return False
+            if self._waits_for_credit():
+                return False
             node, chunks = stack[-1]
             self._context.log.step = node.step_id
             started = perf_counter()
@@ -265,7 +272,14 @@ class Stage:
             todo: list[tuple[RunningNode, list[Any]]] = []
             self._emit(node, 0, chunk, todo)
             self._push(todo)
-        return not any(outbound.blocked for outbound in self.outbounds)
+        return not self._waits_for_credit()
+
+    def _flush(self, outbound: Outbound) -> bool:
+        """Send what waits for an exchange; tell whether there was credit for all of it."""
+        try:
+            return outbound.flush()
+        except BaseException as error:
+            self._context.fail(outbound.exchange.step_id, error)
 
     def _park(
         self, node: RunningNode, call: Callable[..., Iterator[list[Any]]], *args: Any
@@ -312,6 +326,11 @@ class SourceStage(Stage):
             now = self._context.now()
             self._to_poll.extend(each for each in self._partitions if each.is_due(now))
 
+    def closers(self) -> Iterator[tuple[RunningNode, Callable[[], None]]]:
+        for partition in self._partitions:
+            yield self._entry, partition.close
+        yield from super().closers()
+
     def _aligned(self) -> bool:
         return not self._to_poll
 
@@ -319,7 +338,7 @@ class SourceStage(Stage):
         return all(partition.ended for partition in self._partitions)
 
     def next_due(self) -> datetime | None:
-        if self.ended or self._stopped() or self._one_poll:
+        if self.ended or self._stopped() or self._one_poll or self._waits_for_credit():
             return None
         dues = [each.due for each in self._partitions if not each.ended]
         return None if not dues else min(due or _LONG_AGO for due in dues)
@@ -340,8 +359,9 @@ class SourceStage(Stage):
     def _poll(self, partition: Polled, now: datetime) -> bool:
         """Poll a partition, again and again while it gives little at a time."""
         gathered: list[Any] = []
+        enough = BATCH_ITEMS
         until = perf_counter() + _GATHER_SECONDS
-        while len(gathered) < BATCH_ITEMS:
+        while len(gathered) < enough:
             try:
                 batch = self._guard(self._entry, partition.poll, now)
                 if not isinstance(batch, (list, tuple)):
@@ -358,6 +378,7 @@ class SourceStage(Stage):
             gathered += batch
             if not batch or self._one_poll or not partition.is_due(now) or perf_counter() > until:
                 break
+            enough = worth_sending(gathered[-1])
         if gathered:
             self.polled = True
             self._push([(self._entry, gathered)])

@@ -17,6 +17,10 @@ class Timers:
         self._wanted: dict[str, datetime] = {}
         self._heap: list[tuple[datetime, str]] = []
 
+    def __bool__(self) -> bool:
+        """Whether any key has a time."""
+        return bool(self._wanted)
+
     def set(self, key: str, at: datetime | None) -> None:
         """Set the time of a key in place of the one before; `None` for none."""
         if at is None:

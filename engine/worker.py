@@ -2,14 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import perf_counter
 
 from engine.context import WorkerContext
 from engine.exchange import Inbound, Outbound, Outlet, window
 from engine.inputs import DynamicSource, FixedPartitionedSource
 from engine.messages import Channel, Credit, Message
-from engine.metrics import WorkerStats
+from engine.metrics import ExchangeStats, WorkerStats
 from engine.nodes import RunningNode, SinkParts, build_node, part_index
 from engine.outputs import FixedPartitionedSink
 from engine.plan import Exchange, Plan, Route, StagePlan, ToNode
@@ -21,6 +23,7 @@ IDLE_SECONDS = 0.05
 """Longest time that a worker waits before it looks again."""
 
 _QUOTA = 8
+_COUNT_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class Worker:
         self._inbounds: dict[Channel, Inbound] = {}
         self._outbounds: dict[int, Outbound] = {}
         self._stages: list[Stage] = []
+        self._count_due = 0.0
+        for exchange in plan.exchanges:
+            self.stats.exchanges[exchange.index] = ExchangeStats(exchange.step_id)
 
     # Called by any thread.
 
@@ -126,7 +132,15 @@ class Worker:
                 worked = True
         if worked:
             self._tell()
+            self._count_queues()
         return worked
+
+    def abandon(self) -> None:
+        """Close all partitions after a failure, whatever they say to that."""
+        for stage in self._stages:
+            for _, close in stage.closers():
+                with suppress(BaseException):
+                    close()
 
     def idle_seconds(self) -> float:
         """How long to wait, at most, for a message before the next step."""
@@ -160,7 +174,7 @@ class Worker:
         return worked
 
     def _tell(self) -> None:
-        """Report what has been reached, and keep the figures of the queues."""
+        """Report what has been reached."""
         epoch = min(stage.epoch_done for stage in self._stages)
         if epoch > self._epoch_reported:
             self._epoch_reported = epoch
@@ -171,6 +185,21 @@ class Worker:
         if not self._end_reported and all(stage.ended for stage in self._stages):
             self._end_reported = True
             self._report(InputEnded(self.index))
+
+    def _count_queues(self) -> None:
+        """Bring the figures of the exchanges up to date, now and then."""
+        now = perf_counter()
+        if now < self._count_due:
+            return
+        self._count_due = now + _COUNT_SECONDS
+        exchanges = self.stats.exchanges
+        for exchange in exchanges.values():
+            exchange.queued_bytes = 0
+        for channel, inbound in self._inbounds.items():
+            exchanges[channel.exchange].queued_bytes += inbound.queued
+        for index, outbound in self._outbounds.items():
+            exchanges[index].credit_bytes = sum(outbound.credit)
+            exchanges[index].parked = outbound.blocked
 
     # Building.
 

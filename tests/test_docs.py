@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import errors
 from tests.conftest import Command
 
 ROOT = Path(__file__).parents[1]
@@ -88,3 +89,23 @@ def slug(heading: str) -> str:
 def test_every_page_is_linked_from_the_index() -> None:
     linked = {target for target, _ in LINK.findall((ROOT / "docs" / "index.md").read_text())}
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
+
+
+def test_every_flag_and_variable_is_documented_and_no_other(command: Command) -> None:
+    page = (ROOT / "docs" / "running.md").read_text()
+    options = command("python", "-m", "engine.run", "--help").stdout
+    flags = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+    variables = re.compile(r"ENGINE_[A-Z_]+")
+    table = "\n".join(line for line in page.splitlines() if re.match(r"\| (`-|\| `ENGINE)", line))
+    named = re.sub(r"\| [^|`][^|]*\|", "|", table)
+    assert set(flags.findall(named)) == set(flags.findall(options)) - {"-m"}
+    assert set(variables.findall(table)) == set(variables.findall(options))
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = (ROOT / "docs" / "running.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    classes = [each for each in vars(errors).values() if isinstance(each, type)]
+    assert {
+        each.exit_code for each in classes if issubclass(each, errors.EngineError)
+    } <= documented

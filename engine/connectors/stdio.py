@@ -9,6 +9,7 @@ from io import UnsupportedOperation
 from select import PIPE_BUF
 from typing import Any
 
+from engine.errors import CannotWriteError
 from engine.outputs import DynamicSink, StatelessSinkPartition
 
 # Without it a worker could add to what another one has written and not flushed yet.
@@ -45,8 +46,8 @@ class _StdOutPartition(StatelessSinkPartition[Any]):
                     sys.stdout.flush()
             except BrokenPipeError as error:
                 _stop_writing()
-                error.strerror = "nobody reads the standard output any more"
-                raise
+                msg = "nobody reads the standard output any more"
+                raise CannotWriteError(msg) from error
 
 
 class StdOutSink(DynamicSink[Any]):
@@ -55,7 +56,7 @@ class StdOutSink(DynamicSink[Any]):
     Lines of several workers and processes mix, but none is torn apart if it is at most 4096
     bytes long.
 
-    If the reader goes away, as `head` does, the run ends with a `BrokenPipeError`.
+    If the reader goes away, as `head` does, the run ends with a `CannotWriteError`.
 
     >>> StdOutSink().build("flow.out", 0, 1).write_batch(["a", 1])
     a

@@ -1,95 +1,102 @@
 """The control thread of a process: assembles the mesh, then watches over it."""
 
+import logging
 import socket
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
-from engine.mesh.hello import Hello
-from engine.mesh.protocol import Connection
-from engine.mesh.transport import Transport
+from engine.mesh.reports import (
+    Assembled,
+    DataLink,
+    MeshEvent,
+    MeshFailed,
+    Message,
+    PeerLost,
+)
 from engine.settings import ClusterSettings
 
+if TYPE_CHECKING:
+    from engine.mesh.hello import Hello
+    from engine.mesh.peers import Timing
 
-@dataclass(frozen=True)
-class DataLink:
-    """An established data connection, for the dataplane to own: read, flush and close it.
+__all__ = ["Assembled", "DataLink", "Mesh", "MeshEvent", "MeshFailed", "Message", "PeerLost"]
 
-    Read it once when it is taken over: with TLS bytes may be there that no selector knows of.
-    """
-
-    process: int
-    transport: Transport
-    connection: Connection
-
-
-@dataclass(frozen=True)
-class Assembled:
-    """All peers are connected; data links by process ID are the receiver's from now on."""
-
-    links: dict[int, DataLink]
-
-
-@dataclass(frozen=True)
-class Message:
-    """A peer sent a control message; may come before `Assembled`.
-
-    The last one of a peer that closes its mesh in order is `{"type": "bye"}`.
-    """
-
-    process: int
-    message: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class PeerLost:
-    """A peer of the assembled mesh is gone without a bye, or silent."""
-
-    process: int
-    address: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class MeshFailed:
-    """The mesh cannot be assembled. Messages can be sent to connected peers until `close`."""
-
-    error: EngineError
-
-
-MeshEvent = Assembled | Message | PeerLost | MeshFailed
+_log = logging.getLogger("engine.mesh")
 
 
 class Mesh:
-    """All connections of one process, on a thread of its own; every method is thread-safe.
+    """All connections of one process, on a thread of its own; for use by any other thread.
 
     Args:
         settings: Of this process.
         hello: What it tells its peers.
         listener: A socket that listens (see `engine.mesh.assembly.listen`); closed by `close`.
         emit: Called on the control thread with each event; must not block.
+        timing: How long to wait for what.
+
+    Raises:
+        ConfigurationError: If TLS files cannot be used.
     """
 
     def __init__(
         self,
         settings: ClusterSettings,
-        hello: Hello,
+        hello: "Hello",
         listener: socket.socket,
         emit: Callable[[MeshEvent], None],
-    ) -> None: ...
+        *,
+        timing: "Timing | None" = None,
+    ) -> None:
+        # Imported here as a process without peers has no use for them.
+        from engine.mesh.loop import Loop
+        from engine.mesh.membership import Membership
+
+        self._emit = emit
+        self._loop = Loop()
+        self._membership = Membership(self._loop, settings, hello, listener, emit, timing)
+        self._thread = threading.Thread(target=self._run, name="mesh", daemon=True)
 
     def start(self) -> None:
         """Begin to assemble."""
+        self._thread.start()
 
     def send(self, process: int, message: dict[str, Any]) -> None:
         """Send to one peer; dropped if it is not connected."""
+        self._loop.call(lambda: self._membership.send(process, message))
 
     def broadcast(self, message: dict[str, Any]) -> None:
         """Send to every connected peer."""
+        self._loop.call(lambda: self._membership.broadcast(message))
 
     def close(self, limit: float = 1.0) -> None:
-        """Say bye, send what is pending for at most `limit` seconds, and end the thread.
+        """Say bye, send what is pending, and end the thread.
 
         Data links that were handed over stay open.
+
+        Args:
+            limit: Seconds that peers have to take what is pending.
         """
+        if self._thread.ident is None:
+            self._membership.abandon()
+            self._loop.close()
+            return
+        self._loop.call(lambda: self._membership.close(limit))
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._membership.begin()
+            while not self._membership.done:
+                if self._loop.turn(self._membership.next_tick()):
+                    self._membership.tick(time.monotonic())
+        except Exception as error:
+            _log.exception("the control thread failed")
+            failure = EngineError(f"the control thread failed: {error!r}")
+            failure.__cause__ = error
+            self._emit(MeshFailed(failure))
+        finally:
+            self._membership.abandon()
+            self._loop.close()

@@ -1,10 +1,12 @@
 """What a connection reports."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.mesh.hello import Hello
 from engine.messages import Barrier, Credit, Encoded, EndOfInput
+
+if TYPE_CHECKING:
+    from engine.mesh.hello import Hello
 
 UNAUTHORISED = 77
 """Code of a rejection: the peer could not prove that it belongs to the cluster."""
@@ -30,7 +32,7 @@ class Established:
         peer: What the other side said about itself.
     """
 
-    peer: Hello
+    peer: "Hello"
 
 
 @dataclass(frozen=True, slots=True)

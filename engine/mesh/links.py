@@ -48,13 +48,13 @@ class Link:
         self._ended = False
 
     @property
-    def process(self) -> int | None:
-        """The process at the other end, as far as it has said so."""
-        return self.connection.peer.process if self.connection.peer else self.dialed
+    def ending(self) -> bool:
+        """Whether it only waits for what was sent to arrive."""
+        return self._ends_at < math.inf
 
     def serve(self) -> None:
         """Read, report, and send what there is to send."""
-        if self._ends_at < math.inf:
+        if self.ending:
             if self.transport.drain():
                 self.close()
                 return
@@ -71,7 +71,7 @@ class Link:
             return
         self.transport.flush(self.connection)
         writes = self.transport.wants_write(self.connection)
-        if self._ends_at < math.inf and not writes and not self._ended:
+        if self.ending and not writes and not self._ended:
             self._ended = True
             self.transport.end()
         reads = not self._parked
@@ -82,18 +82,19 @@ class Link:
         self._parked = True
 
     def hand_over(self) -> None:
-        """Let go of the link, which lives on in other hands."""
+        """Send what is pending and let go of the link, which lives on in other hands."""
+        self.flush()
         self._loop.forget(self.transport.fileno())
         self.open = False
 
-    def end(self, linger: float = _LINGER) -> None:
+    def end(self) -> None:
         """Send what is pending, and close when the peer has closed or after a time.
 
         To close at once, with bytes of the peer unread, could undo what was sent last.
         """
-        if self.open and self._ends_at == math.inf:
+        if self.open and not self.ending:
             self._parked = False
-            self._ends_at = time.monotonic() + linger
+            self._ends_at = time.monotonic() + _LINGER
             self.flush()
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class Link:
         """Send heartbeats and judge time limits."""
         if now >= self._ends_at:
             self.close()
-        elif self._ends_at == math.inf:
+        elif not self.ending:
             for event in self.connection.tick(now):
                 self._report(self, event)
             if self.connection.pending:

@@ -22,8 +22,6 @@ S = TypeVar("S")
 MOST_HELD = 100_000
 """Keys of which a worker holds partial results; with more it sends them on."""
 
-_MISSING: Any = object()
-
 
 class _Final(KeyedOperator):
     """The state of each key, emitted at the end of input."""
@@ -65,19 +63,16 @@ class _FoldFinal(_Final):
 
     def _take(self, items: Iterator[KeyedItem]) -> None:
         folder, states = self._folder, self._states
-        known = states.get
         for key, value in items:
-            state = known(key, _MISSING)
-            if state is _MISSING:
-                state = self._new(key)
-            states[key] = folder(state, value)
+            if key in states:
+                states[key] = folder(states[key], value)
+            else:
+                states[key] = folder(self._new(key), value)
 
     def on_groups(self, groups: Iterable[tuple[str, list[Any]]]) -> Iterator[list[KeyedItem]]:
         folder, states = self._folder, self._states
         for key, values in groups:
-            state = states.get(key, _MISSING)
-            if state is _MISSING:
-                state = self._new(key)
+            state = states[key] if key in states else self._new(key)
             for value in values:
                 state = folder(state, value)
             states[key] = state
@@ -101,21 +96,20 @@ class _ReduceFinal(_Final):
 
     def _take(self, items: Iterator[KeyedItem]) -> None:
         reducer, states = self._reducer, self._states
-        known = states.get
         for key, value in items:
-            state = known(key, _MISSING)
-            if state is _MISSING:
+            if key in states:
+                states[key] = reducer(states[key], value)
+            else:
                 check_key(key)
                 states[key] = value
-            else:
-                states[key] = reducer(state, value)
 
     def on_groups(self, groups: Iterable[tuple[str, list[Any]]]) -> Iterator[list[KeyedItem]]:
         reducer, states = self._reducer, self._states
         for key, values in groups:
             rest = iter(values)
-            state = states.get(key, _MISSING)
-            if state is _MISSING:
+            if key in states:
+                state = states[key]
+            else:
                 check_key(key)
                 state = next(rest)
             for value in rest:

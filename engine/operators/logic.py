@@ -85,6 +85,8 @@ class StatefulLogic(_Logic[V, W, S]):
 
 
 LogicT = TypeVar("LogicT", bound=_Logic[Any, Any, Any])
+_TWO = 2
+
 Pairs = Iterator[tuple[str, Any]]
 
 
@@ -103,8 +105,8 @@ class _KeyedLogics(KeyedOperator, Generic[LogicT]):
         self._timers = Timers()
 
     @abstractmethod
-    def _handle(self, key: str, values: list[Any]) -> Pairs:
-        """Give values to the logic of a key."""
+    def _handle(self, groups: Iterable[tuple[str, list[Any]]]) -> Pairs:
+        """Give values to the logics of their keys."""
 
     def on_items(self, items: list[KeyedItem]) -> Iterator[list[KeyedItem]]:
         groups: dict[str, list[Any]] = {}
@@ -122,7 +124,7 @@ class _KeyedLogics(KeyedOperator, Generic[LogicT]):
         return self.on_groups(groups.items())
 
     def on_groups(self, groups: Iterable[tuple[str, list[Any]]]) -> Iterator[list[KeyedItem]]:
-        return keyed_chunks(self._handle_all(groups), _no_iterable)
+        return keyed_chunks(self._handle(groups), _no_iterable)
 
     def on_notify(self, now: datetime) -> Iterator[list[KeyedItem]]:
         due = self._timers.pop_due(now)
@@ -135,10 +137,6 @@ class _KeyedLogics(KeyedOperator, Generic[LogicT]):
     def next_notify(self) -> datetime | None:
         return self._timers.next()
 
-    def _handle_all(self, groups: Iterable[tuple[str, list[Any]]]) -> Pairs:
-        for key, values in groups:
-            yield from self._handle(key, values)
-
     def _call_all(self, keys: list[str], method: str) -> Pairs:
         for key in keys:
             logic = self._logics[key]
@@ -146,17 +144,14 @@ class _KeyedLogics(KeyedOperator, Generic[LogicT]):
             yield key, emitted
             self._settle(key, None if discard else logic)
 
-    def _logic(self, key: str) -> LogicT:
-        """The logic of a key, a new one if there is none."""
-        logic = self._logics.get(key)
-        return self._build() if logic is None else logic
-
-    def _build(self) -> LogicT:
+    def _build(self, key: str) -> LogicT:
+        check_key(key)
         logic = self._builder(None)
         if not isinstance(logic, self._kind):
             expected = f"a {self._kind.__name__}"
             error = wrong_return("the builder", self._builder, expected, logic)
             raise error
+        self._logics[key] = logic
         return logic
 
     def _settle(self, key: str, logic: LogicT | None) -> None:
@@ -165,44 +160,49 @@ class _KeyedLogics(KeyedOperator, Generic[LogicT]):
             self._logics.pop(key, None)
             self._timers.set(key, None)
             return
-        self._logics[key] = logic
         at: Any = logic.notify_at()
         if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
             msg = f"`notify_at` has to return a datetime with time zone or None, not {shown(at)}"
             raise TypeError(msg)
-        self._timers.set(key, at)
+        if at is not None or self._timers:
+            self._timers.set(key, at)
 
 
 class _BatchLogics(_KeyedLogics[StatefulBatchLogic[Any, Any, Any]]):
     """What a worker runs for `stateful_batch`."""
 
-    def _handle(self, key: str, values: list[Any]) -> Pairs:
-        logic = self._logic(key)
-        emitted, discard = _checked("on_batch", logic.on_batch(values))
-        yield key, emitted
-        self._settle(key, None if discard else logic)
+    def _handle(self, groups: Iterable[tuple[str, list[Any]]]) -> Pairs:
+        known = self._logics.get
+        for key, values in groups:
+            logic = known(key)
+            if logic is None:
+                logic = self._build(key)
+            emitted, discard = _checked("on_batch", logic.on_batch(values))
+            yield key, emitted
+            self._settle(key, None if discard else logic)
 
 
 class _ItemLogics(_KeyedLogics[StatefulLogic[Any, Any, Any]]):
     """What a worker runs for `stateful`."""
 
-    def _handle(self, key: str, values: list[Any]) -> Pairs:
-        logic: StatefulLogic[Any, Any, Any] | None = self._logic(key)
-        for value in values:
-            if logic is None:
-                logic = self._build()
-            emitted, discard = _checked("on_item", logic.on_item(value))
-            yield key, emitted
-            if discard:
-                logic = None
-        self._settle(key, logic)
+    def _handle(self, groups: Iterable[tuple[str, list[Any]]]) -> Pairs:
+        known = self._logics.get
+        for key, values in groups:
+            logic = known(key)
+            for value in values:
+                if logic is None:
+                    logic = self._build(key)
+                emitted, discard = _checked("on_item", logic.on_item(value))
+                yield key, emitted
+                if discard:
+                    logic = None
+            self._settle(key, logic)
 
 
 def _checked(method: str, returned: Any) -> tuple[Any, bool]:
     """What a method of a logic returned, if it has the right shape."""
-    match returned:
-        case (values, bool(discard)):
-            return values, discard
+    if type(returned) is tuple and len(returned) == _TWO and type(returned[1]) is bool:
+        return returned
     expected = "a 2-tuple of an iterable of values and a bool, whether to discard the logic"
     msg = f"`{method}` has to return {expected}, not {shown(returned)}"
     raise TypeError(msg)

@@ -86,7 +86,7 @@ class _StatefulFlatMap(KeyedOperator):
         self._mapper = mapper
         self._states: dict[str, Any] = {}
         self._wrong = partial(
-            wrong_return, "the mapper", mapper, "a 2-tuple of (updated_state, iterable)"
+            wrong_return, "the mapper", mapper, "an iterable as the second item of its 2-tuple"
         )
 
     def on_items(self, items: list[KeyedItem]) -> Iterator[list[KeyedItem]]:

@@ -3,6 +3,7 @@ import json
 import re
 import sys
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from engine.errors import (
     PeerLostError,
     PeerUnavailableError,
 )
-from engine.failure import MESSAGE_LIMIT, TRACEBACK_LIMIT, Failure, first
+from engine.failure import MESSAGE_LIMIT, TRACEBACK_LIMIT, Failure, describe, first
 from engine.messages import Channel, Encoded
 from engine.settings import Address
 
@@ -89,7 +90,7 @@ def test_frames_of_the_engine_are_left_out_of_a_users_traceback():
     program = compile(
         "def run(f):\n    f(17)\n", DataflowRuntimeError.__init__.__code__.co_filename, "exec"
     )
-    engine: dict = {}
+    engine: dict[str, Any] = {}
     exec(program, engine)
     made = Failure.of(in_step(engine["run"], parse), process=0)
     assert "errors.py" not in made.traceback
@@ -113,12 +114,10 @@ def test_frames_of_the_engine_are_left_out_of_causes_and_groups():
 
 def test_frames_of_the_engine_stay_if_there_are_no_others():
     error = DataflowRuntimeError("flow.inp", 0, 0, "")
-    try:
+    with pytest.raises(ConfigurationError) as caught:
         Address.parse("nonsense")
-    except ConfigurationError as cause:
-        assert cause.__traceback__
-        cause.__traceback__ = cause.__traceback__.tb_next
-        error.__cause__ = cause
+    assert caught.tb.tb_next
+    error.__cause__ = caught.value.with_traceback(caught.tb.tb_next)
     assert "settings.py" in Failure.of(error, process=0).traceback
 
 
@@ -228,6 +227,22 @@ def test_hostile_exception_is_still_described():
 
 def test_hostile_bare_exception_is_still_described():
     assert Failure.of(HostileError(), process=0).render()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("bad\n  row"), "ValueError: bad row"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+    ],
+)
+def test_exception_is_described_in_one_line(error, line):
+    assert describe(error) == line
+
+
+def test_hostile_exception_is_described_in_one_line():
+    line = f"{__name__}.HostileError: <its __str__ raised SystemExit>"
+    assert describe(HostileError()) == line
 
 
 def test_recursion_error_is_short_and_shows_the_cycle():

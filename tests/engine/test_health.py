@@ -89,7 +89,10 @@ def test_process_that_is_not_ready_says_why(path, stats):
 
 
 def test_process_with_a_dead_worker_is_not_alive(path, stats):
-    stats.workers[0].thread = threading.Thread(target=int)
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+    stats.workers[0].thread = thread
     assert ask(str(path), "livez") == (503, "the thread of worker 0 has died\n")
 
 
@@ -329,6 +332,36 @@ def test_silent_connections_do_not_keep_others_out(path):
         assert ask(str(path), "livez") == (200, "ok\n")
         assert silent[0].recv(1) == b""
         wait_for_clients(health.CONNECTION_LIMIT)
+
+
+@pytest.mark.parametrize("error", [OSError("no descriptors"), RuntimeError("no threads")])
+def test_connection_that_cannot_be_taken_waits_for_better_times(path, monkeypatch, error):
+    accept, errors = HealthServer._accept, [error]
+
+    def fail_once(self, listener):
+        if errors:
+            raise errors.pop()
+        accept(self, listener)
+
+    monkeypatch.setattr(HealthServer, "_accept", fail_once)
+    assert ask(str(path), "livez") == (200, "ok\n")
+    assert not errors
+
+
+def test_client_for_which_there_is_no_thread_is_hung_up_on(path, monkeypatch):
+    start = threading.Thread.start
+
+    def no_thread(thread):
+        if thread.name == "health client":
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with connect(path) as client:
+        assert client.recv(1) == b""
+    monkeypatch.undo()
+    assert ask(str(path), "livez") == (200, "ok\n")
 
 
 def test_two_requests_in_one_go_get_one_answer(path):

@@ -174,6 +174,12 @@ def test_worker_whose_thread_died_in_silence_is_neither_alive_nor_ready():
     assert stats.not_ready() == "the thread of worker 3 has died"
 
 
+def test_worker_whose_thread_has_not_begun_is_no_problem():
+    stats = process()
+    stats.workers[0].thread = threading.Thread(target=int)
+    assert stats.not_alive() is None
+
+
 @pytest.mark.parametrize("state", ["finished", "stopped"])
 def test_worker_whose_thread_ended_as_it_should_is_no_problem(state):
     thread = threading.Thread(target=int)

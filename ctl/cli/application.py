@@ -1,0 +1,36 @@
+"""The application that the commands belong to."""
+
+from typing import Annotated
+
+import typer
+
+from ctl.cli.run import run
+
+app = typer.Typer(
+    help="Run a dataflow here, or on hosts that form their own mesh.",
+    no_args_is_help=True,
+    # Rich is slow to import, and a traceback is for whoever reports a bug.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from engine import __version__
+
+        typer.echo(f"hostmesh {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What comes before the command."""

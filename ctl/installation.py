@@ -1,0 +1,58 @@
+"""Refuse to run when what is installed is not what was shipped together.
+
+`ctl` and `engine` are common words, and Python lets one distribution overwrite another's.
+"""
+
+import importlib
+from pathlib import Path
+
+from ctl.errors import InstallationError
+
+_OURS = "hostmesh"
+_MARKS = {"ctl": "__distribution__", "engine": "__version__"}
+"""A name that the package has if it is ours."""
+
+_ISOLATED = f'install it on its own: uv tool install "{_OURS}[ctl]"'
+
+
+def check_packages() -> None:
+    """Check that the packages `ctl` and `engine` are ours, both from one place.
+
+    Raises:
+        InstallationError: If they are not; it names the other distribution if there is one.
+    """
+    here = Path(__file__).resolve().parent
+    for name, mark in _MARKS.items():
+        try:
+            package = importlib.import_module(name)
+        except ImportError:
+            msg = f"the package `{name}` of {_OURS} is missing; {_ISOLATED}"
+            raise InstallationError(msg) from None
+        file = package.__file__
+        if file is None or Path(file).resolve() != here.parent / name / "__init__.py":
+            place = file or next(iter(package.__path__), "nowhere")
+            raise _foreign(name, f"is at {place}, not beside {here}")
+        if not hasattr(package, mark):
+            raise _foreign(name, f"at {file} was overwritten")
+
+
+def check_extra() -> None:
+    """Check that the dependencies of the extra `ctl` are there.
+
+    Raises:
+        InstallationError: If one is not.
+    """
+    try:
+        importlib.import_module("typer")
+    except ImportError as error:
+        msg = f'ctl needs {error.name}, which is not installed; pip install "{_OURS}[ctl]"'
+        raise InstallationError(msg) from None
+
+
+def _foreign(name: str, what: str) -> InstallationError:
+    # Slow, and needed only here.
+    from importlib.metadata import packages_distributions
+
+    others = sorted({each for each in packages_distributions().get(name, ()) if each != _OURS})
+    whose = f" by {' and '.join(others)}" if others else ""
+    return InstallationError(f"the package `{name}` {what}{whose}; {_ISOLATED}")

@@ -1,0 +1,59 @@
+"""What the control thread reports to its process."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.mesh.protocol import Connection
+    from engine.mesh.transport import Transport
+
+
+@dataclass(frozen=True)
+class DataLink:
+    """An established data connection, for the dataplane to own: read, flush and close it.
+
+    Read it once when it is taken over: with TLS bytes may be there that no selector knows of.
+    """
+
+    process: int
+    transport: "Transport"
+    connection: "Connection"
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """All peers are connected; data links by process ID are the receiver's from now on."""
+
+    links: dict[int, DataLink]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A peer sent a control message; may come before `Assembled`.
+
+    The last one of a peer that closes its mesh in order is `{"type": "bye"}`.
+    """
+
+    process: int
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PeerLost:
+    """A peer of the assembled mesh is gone without a bye, or silent."""
+
+    process: int
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MeshFailed:
+    """The mesh cannot be assembled. Messages can be sent to connected peers until `close`."""
+
+    error: EngineError
+
+
+MeshEvent = Assembled | Message | PeerLost | MeshFailed
