@@ -31,9 +31,9 @@ def check_packages() -> None:
         file = package.__file__
         if file is None or Path(file).resolve() != here.parent / name / "__init__.py":
             place = file or next(iter(package.__path__), "nowhere")
-            raise _foreign(name, f"is at {place}, not beside {here}")
+            raise _foreign(name, f"is not beside {here} but at {place}", "put there")
         if not hasattr(package, mark):
-            raise _foreign(name, f"at {file} was overwritten")
+            raise _foreign(name, f"is at {file}", "overwritten")
 
 
 def check_extra() -> None:
@@ -49,10 +49,10 @@ def check_extra() -> None:
         raise InstallationError(msg) from None
 
 
-def _foreign(name: str, what: str) -> InstallationError:
+def _foreign(name: str, where: str, what: str) -> InstallationError:
     # Slow, and needed only here.
     from importlib.metadata import packages_distributions
 
     others = sorted({each for each in packages_distributions().get(name, ()) if each != _OURS})
-    whose = f" by {' and '.join(others)}" if others else ""
-    return InstallationError(f"the package `{name}` {what}{whose}; {_ISOLATED}")
+    whose = f", {what} by {' and '.join(others)}" if others else ", which is not ours"
+    return InstallationError(f"the package `{name}` {where}{whose}; {_ISOLATED}")

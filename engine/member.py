@@ -130,6 +130,9 @@ class Member:
                 self._obey(coordinator.input_ended(process, now), now)
             case {"type": "stop", "reason": reason} if coordinator:
                 self._obey(coordinator.stop(reason, now), now)
+            case {"type": "stop", "reason": reason}:
+                # Nobody has started: there is nothing to put in order.
+                self._tell_all({"type": "end", "reason": reason}, now)
             case _:
                 return False
         return True

@@ -9,26 +9,30 @@ import os
 import queue
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine import logs
 from engine.coordinator import Reason
 from engine.dataflow import Dataflow
-from engine.dataplane import DataPlane
 from engine.errors import DataflowRuntimeError, PeerLostError
 from engine.failure import Failure, first
 from engine.inputs import AbortExecution
-from engine.mesh.control import Assembled, DataLink, Mesh, MeshEvent, MeshFailed, Message, PeerLost
 from engine.member import ControlMessage, Member
+from engine.mesh.reports import Assembled, DataLink, MeshEvent, MeshFailed, Message, PeerLost
 from engine.metrics import PeerStats, ProcessStats
 from engine.partitions import Assignment, list_partitions
 from engine.plan import compile_plan
+from engine.plane import Plane
 from engine.report import report
 from engine.settings import ClusterSettings
-from engine.worker import EpochDone, InputEnded, Report, Worker
+from engine.threads import WorkerThreads
+from engine.worker import EpochDone, InputEnded, Report
+
+if TYPE_CHECKING:
+    from engine.mesh.control import Mesh
 
 _log = logging.getLogger("engine.process")
 
@@ -123,12 +127,11 @@ class Process:
         address = str(settings.addresses[self._id]) if settings.addresses else ""
         self.stats = ProcessStats(self._id, address=address)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._mesh: Mesh | None = None
+        self._mesh: "Mesh | None" = None
+        self._is_assembled = False
         self._links: dict[int, DataLink] = {}
-        self._plane: DataPlane | None = None
-        self._workers: list[Worker] = []
-        self._threads: list[threading.Thread] = []
-        self._halted = False
+        self._plane: Plane | None = None
+        self._threads: WorkerThreads | None = None
         self._member = Member(self._plan, settings, self)
         self._suspects: dict[int, tuple[float, str]] = {}
         self._gone: set[int] = set()
@@ -165,10 +168,11 @@ class Process:
         if not peers:
             self._events.put(Assembled({}))
             return
-        # A cluster of one process does without hashes and sockets.
+        # A cluster of one process does without hashes and sockets, and starts sooner for it.
         from engine import __version__
         from engine.fingerprint import fingerprint
         from engine.mesh.assembly import listen
+        from engine.mesh.control import Mesh
         from engine.mesh.hello import Hello
 
         hello = Hello.of(
@@ -180,6 +184,7 @@ class Process:
 
     def _assembled(self, links: dict[int, DataLink]) -> None:
         self._links = links
+        self._is_assembled = True
         for peer in self.stats.peers.values():
             peer.state = "connected"
         first_worker = self._id * self._settings.workers
@@ -195,61 +200,31 @@ class Process:
 
     def start_workers(self, epoch: int, parts: Assignment) -> None:
         """Start the workers, each in a thread of its own."""
-        settings = self._settings
-        plane = DataPlane(settings, self._links, lambda *lost: self._events.put(LinkLost(*lost)))
+        plane = Plane(self._settings)
+        if self._links:
+            from engine.mesh.plane import MeshPlane
+
+            plane = MeshPlane(
+                self._settings, self._links, lambda *lost: self._events.put(LinkLost(*lost))
+            )
         self._plane = plane
-        first_worker = self._id * settings.workers
-        self._workers = [
-            Worker(
-                self._plan,
-                index,
-                settings.worker_count,
-                process=self._id,
-                parts=parts,
-                outlet=plane,
-                report=self._events.put,
-                epoch=epoch,
-                one_poll=settings.epoch_interval == 0,
-            )
-            for index in range(first_worker, first_worker + settings.workers)
-        ]
-        plane.attach(self._workers)
-        self.stats.workers = [worker.stats for worker in self._workers]
-        for position, worker in enumerate(self._workers):
-            name = f"worker-{worker.index}"
-            thread = threading.Thread(
-                target=self._work, args=(position, worker), name=name, daemon=True
-            )
-            worker.stats.thread = thread
-            worker.stats.state = "running"
-            self._threads.append(thread)
+        self._threads = WorkerThreads(
+            self._plan,
+            self._settings,
+            plane,
+            report=self._events.put,
+            failed=lambda error: self._events.put(WorkerFailed(error)),
+            epoch=epoch,
+            parts=parts,
+        )
+        self.stats.workers = self._threads.stats
         self.stats.state = "running"
-        for thread in self._threads:
-            thread.start()
+        self._threads.start()
 
     def request_barrier(self, epoch: int, *, last: bool) -> None:
         """Have all workers close an epoch."""
-        for worker in self._workers:
-            worker.request_barrier(epoch, last=last)
-        if self._plane is not None:
-            self._plane.wake_all()
-
-    def _work(self, position: int, worker: Worker) -> None:
-        """What the thread of a worker does."""
-        plane = self._plane
-        assert plane is not None
-        try:
-            worker.build()
-            while not self._halted:
-                plane.poll()
-                if not worker.step():
-                    plane.wait(position, worker.idle_seconds())
-            worker.stats.state = "stopped"
-        except BaseException as error:
-            worker.stats.state = "failed"
-            self._events.put(WorkerFailed(error))
-        finally:
-            worker.abandon()
+        if self._threads is not None:
+            self._threads.request_barrier(epoch, last=last)
 
     # Running.
 
@@ -293,11 +268,15 @@ class Process:
         self._member.tick(now)
 
     def _stop(self, reason: Reason) -> None:
-        if self._workers:
+        if self._threads is not None:
             _log.info("stopping the cluster in order; a second signal ends this process at once")
+        if self._is_assembled:
             self._member.stop(reason, time.monotonic())
-        else:
-            self._reason = reason
+            return
+        # Nobody can have started without this process.
+        if self._mesh is not None:
+            self._mesh.broadcast({"type": "end", "reason": reason})
+        self._reason = reason
 
     def _receive(self, process: int, message: ControlMessage) -> None:
         match message:
@@ -323,9 +302,8 @@ class Process:
 
     def _end(self) -> bool:
         """Halt the workers and part from the peers; tell whether a worker does not halt."""
-        self._halted = True
-        if self._plane is not None:
-            self._plane.wake_all()
+        if self._threads is not None:
+            self._threads.halt()
         if self._failures:
             self.stats.state = "failed"
             failure = first(self._failures)
@@ -333,10 +311,7 @@ class Process:
             self._part_on_failure()
         else:
             self.stats.state = "finished" if self._reason == "finished" else "stopped"
-        deadline = time.monotonic() + _FAREWELL_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        stuck = any(thread.is_alive() for thread in self._threads)
+        stuck = self._threads is not None and not self._threads.join(_FAREWELL_SECONDS)
         if self._mesh is not None:
             self._mesh.close()
         if self._plane is not None and not stuck:

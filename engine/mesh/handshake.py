@@ -20,8 +20,8 @@ class Handshake:
 
     The dialer sends its hello at once; the acceptor answers a hello with its own, so that a
     stranger who says nothing learns nothing. If there is a secret, the dialer proves first
-    that it knows it, then the acceptor does. Then each side judges the other's hello and
-    accepts or rejects.
+    that it knows it, then the acceptor does. Then the acceptor judges the dialer's hello and
+    accepts or rejects, and if it accepts, so does the dialer.
 
         dialer    HELLO         AUTH                  ACCEPT
         acceptor         HELLO        AUTH  ACCEPT
@@ -86,6 +86,8 @@ class Handshake:
         assert self.peer is not None
         if kind is Kind.AUTH:
             return self._take_auth(self.peer, body)
+        if self._dialer and (rejected := self._judge(self.peer)):
+            return rejected
         return Established(self.peer)
 
     def _send_hello(self) -> None:
@@ -112,7 +114,7 @@ class Handshake:
             reason = f"process {secretive.process} has a secret, process {open_.process} has none"
             return self._reject(UNAUTHORISED, reason)
         if self._secret is None:
-            return self._judge(peer)
+            return self._expect_accept(peer)
         if self._dialer:
             self._send(frame(Kind.AUTH, self._proof(self._secret, b"dial")))
         self._due = Kind.AUTH
@@ -129,7 +131,7 @@ class Handshake:
             return self._reject(UNAUTHORISED, reason)
         if not self._dialer:
             self._send(frame(Kind.AUTH, self._proof(self._secret, b"accept")))
-        return self._judge(peer)
+        return self._expect_accept(peer)
 
     def _proof(self, secret: bytes, role: bytes) -> bytes:
         """What one side has to send to show that it knows the secret."""
@@ -140,6 +142,11 @@ class Handshake:
         hellos = b"".join(sha256(body).digest() for body in self._bodies)
         return digest(secret, role + hellos, "sha256")
 
+    def _expect_accept(self, peer: Hello) -> Rejected | None:
+        # The acceptor knows better why it may refuse a dialer, so it has the first word.
+        self._due = Kind.ACCEPT
+        return None if self._dialer else self._judge(peer)
+
     def _judge(self, peer: Hello) -> Rejected | None:
         refusal = self._refuse(peer)
         if refusal is not None:
@@ -148,7 +155,6 @@ class Handshake:
         if reasons:
             return self._reject(MISMATCH, *reasons)
         self._send(frame(Kind.ACCEPT))
-        self._due = Kind.ACCEPT
         return None
 
     def _reject(self, code: int, *reasons: str) -> Rejected:

@@ -70,6 +70,9 @@ _READERS: Mapping[Purpose, tuple[_Decoders, int]] = {
 }
 """By purpose: the frames that may come, and how many bytes to receive at once."""
 
+_WASTE = memoryview(bytearray(1 << 14))
+"""Where closed connections receive what nobody looks at."""
+
 
 class Connection:
     """One connection, seen from one of its two ends.
@@ -140,7 +143,7 @@ class Connection:
 
     def get_buffer(self) -> memoryview:
         """Where the next bytes shall be received; never empty."""
-        return self._reader.get_buffer()
+        return _WASTE if self._state is _State.CLOSED else self._reader.get_buffer()
 
     def received(self, count: int, now: float) -> list[Event]:
         """Take `count` bytes that were put into the buffer."""

@@ -5,15 +5,10 @@
 
 from engine.dataflow import KeyedStream
 from engine.operators.collecting import collect
+from engine.operators.combining import count_final, max_final, min_final
 from engine.operators.endpoints import input, output, raises
 from engine.operators.filtering import filter, filter_map, filter_map_value, filter_value
-from engine.operators.final import (
-    count_final,
-    fold_final,
-    max_final,
-    min_final,
-    reduce_final,
-)
+from engine.operators.final import fold_final, reduce_final
 from engine.operators.inspecting import inspect, inspect_debug
 from engine.operators.keying import key_on, key_rm
 from engine.operators.logic import (

@@ -106,6 +106,18 @@ def test_a_signal_ends_a_process_that_waits_for_peers(
     assert waiting.code(5) == code
 
 
+@pytest.mark.parametrize("process", [0, 1])
+def test_a_signal_ends_all_that_wait_for_the_same_peer(
+    start: Launcher, finite: Path, process: int
+) -> None:
+    ports = free_ports(3)
+    waiting = [start.member(finite, each, ports) for each in range(2)]
+    for each in waiting:
+        each.prints("connected to process")
+    waiting[process].send(signal.SIGINT)
+    assert [each.code(5) for each in waiting] == [130, 130]
+
+
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_is_named_within_a_second(
     start: Launcher, quiet: Path, killed: int

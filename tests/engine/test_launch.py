@@ -80,7 +80,18 @@ def cluster(tmp_path) -> Iterator[Cluster]:
 
 
 def waiting(running: Running, count: int) -> None:
-    eventually(lambda: running.out.count("waiting") == count or running.ended, "all processes wait")
+    all_say(running, "waiting", count)
+
+
+def all_run(running: Running, count: int) -> None:
+    all_say(running, "running", count)
+
+
+def all_say(running: Running, word: str, count: int) -> None:
+    try:
+        eventually(lambda: running.out.count(word) == count or running.ended, f"all {word}", 20)
+    except AssertionError as error:
+        raise AssertionError(f"{error}:\n{running.out}\n{running.err}") from None
     assert not running.ended, running.err
 
 
@@ -153,7 +164,7 @@ def test_a_process_that_ends_well_before_it_joins_ends_the_cluster(cluster):
 def test_a_killed_process_is_named_with_pid_and_signal(cluster):
     cluster.flow(QUIET)
     running = cluster.launch(2)
-    eventually(lambda: running.out.count("running") == 2, "both run")
+    all_run(running, 2)
     pid = cluster.member(1)
     os.kill(pid, signal.SIGKILL)
     assert running.code() == 74
@@ -185,7 +196,7 @@ class TestSignals:
     def test_while_it_runs(self, cluster, number, code):
         cluster.flow(QUIET)
         running = cluster.launch(2)
-        eventually(lambda: running.out.count("running") == 2, "both run")
+        all_run(running, 2)
         running.send(number)
         assert running.code() == code
         assert "error" not in running.err
@@ -208,22 +219,14 @@ class TestSignals:
 
 
 def test_a_second_signal_ends_all_at_once(cluster):
-    cluster.flow(
-        """
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-wait()
-"""
-    )
+    cluster.flow("signal.signal(signal.SIGINT, lambda *_: print('no', flush=True))\nwait()")
     running = cluster.launch(2)
     waiting(running, 2)
     running.send(signal.SIGINT)
-    pids = cluster.pids
+    running.prints("no")
+    assert running.out.count("no") == 1
     running.send(signal.SIGINT)
-    eventually(lambda: running.ended or cluster.pids != pids, "an end")
-    if not running.ended:
-        running.send(signal.SIGINT)
-    assert running.code(10) == 130
+    assert running.code(5) == 130
 
 
 @pytest.mark.parametrize(
@@ -361,6 +364,6 @@ os._exit(0)
 def test_workers_of_all_processes_run(cluster):
     cluster.flow(QUIET)
     running = cluster.launch(2, "-w", "2")
-    eventually(lambda: running.out.count("running") == 4, "four workers run")
+    all_run(running, 4)
     running.send(signal.SIGTERM)
     assert running.code() == 0

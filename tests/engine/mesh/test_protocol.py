@@ -95,8 +95,20 @@ def test_authentication_is_judged_before_differences():
 def test_processes_that_differ_are_refused_and_both_say_the_same(secrets):
     conversation = Conversation(acceptor=hello(0, workers=2), secrets=secrets).run()
     reasons = ("workers per process differ: process 0 has 2, process 1 has 1",)
-    for events in conversation.events:
-        assert events == [Rejected(MISMATCH, reasons, by_peer=False)]
+    assert conversation.dialer_events == [Rejected(MISMATCH, reasons, by_peer=True)]
+    assert conversation.acceptor_events == [Rejected(MISMATCH, reasons, by_peer=False)]
+
+
+def test_the_dialer_judges_too():
+    """Say, an acceptor of another version that does not look at workers."""
+    conversation = Conversation()
+    feed(conversation.acceptor, take(conversation.dialer))
+    other = hello(0, workers=2).for_connection("none").encode()
+    said = PREAMBLE + frame(Kind.HELLO, other) + frame(Kind.ACCEPT)
+    reasons = ("workers per process differ: process 0 has 2, process 1 has 1",)
+    assert feed(conversation.dialer, said) == [Rejected(MISMATCH, reasons, by_peer=False)]
+    [event] = feed(conversation.acceptor, take(conversation.dialer))
+    assert event == Rejected(MISMATCH, reasons, by_peer=True)
 
 
 @pytest.mark.parametrize("secrets", SECRETS)

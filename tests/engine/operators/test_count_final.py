@@ -4,7 +4,7 @@ import pytest
 
 import engine.operators as op
 from engine.dataflow import Dataflow
-from engine.operators import final
+from engine.operators import combining
 from engine.steps import PreAggregation
 from engine.testing import TestingSource
 
@@ -37,7 +37,7 @@ def test_counts_where_the_items_are():
 
 
 def test_sends_counts_on_when_there_are_too_many_keys(monkeypatch) -> None:
-    monkeypatch.setattr(final, "MOST_HELD", 3)
+    monkeypatch.setattr(combining, "MOST_HELD", 3)
     counts = counting(str)
     sent = []
     for start in range(10):

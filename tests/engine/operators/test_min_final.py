@@ -2,7 +2,7 @@ import pytest
 
 import engine.operators as op
 from engine.dataflow import Dataflow
-from engine.operators import final
+from engine.operators import combining
 from engine.steps import PreAggregation
 from engine.testing import TestingSource
 
@@ -41,7 +41,7 @@ def test_compares_where_the_items_are(monkeypatch):
     assert flat(held.on_items(ITEMS)) == []
     assert dict(flat(held.flush())) == {"a": min(1, 3, 2), "b": min(2, -5)}
     assert flat(held.flush()) == []
-    monkeypatch.setattr(final, "MOST_HELD", 1)
+    monkeypatch.setattr(combining, "MOST_HELD", 1)
     assert len(flat(held.on_items(ITEMS))) == 2
 
 

@@ -1,4 +1,4 @@
-"""Carry messages between the workers of a process, and over the data connections to peers.
+"""Carry messages of workers over the data connections to peers.
 
 The workers' own threads do it: each looks at the sockets between its steps, and of those
 with nothing to do one waits at the sockets while the others wait to be woken.
@@ -8,14 +8,14 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from engine.mesh.control import DataLink
-from engine.mesh.protocol import Closed, ProtocolError
+from engine.mesh.events import Closed, ProtocolError
+from engine.mesh.reports import DataLink
 from engine.messages import Barrier, Credit, Encoded, EndOfInput, Items, Message
+from engine.plane import Plane
 from engine.settings import ClusterSettings
-from engine.worker import Worker
 
 
 class Link:
@@ -55,8 +55,8 @@ class Link:
                 self.transport.flush(self.connection)
 
 
-class DataPlane:
-    """The outlet of all workers of a process.
+class MeshPlane(Plane):
+    """The outlet of all workers of a process that has peers.
 
     Args:
         settings: Of the process.
@@ -70,14 +70,12 @@ class DataPlane:
         links: Mapping[int, DataLink],
         lost: Callable[[int, str], None],
     ) -> None:
+        super().__init__(settings)
         self._per_process = settings.workers
         self._process = settings.process_id
-        self._first = settings.process_id * settings.workers
-        self._workers: Sequence[Worker] = ()
         self._lost = lost
         self._links = {process: Link(link) for process, link in links.items()}
         self._by_fd = {link.transport.fileno(): link for link in self._links.values()}
-        self._wakeups = [threading.Event() for _ in range(settings.workers)]
         self._waiting = [False] * settings.workers
         self._leader = threading.Lock()
         self._leader_waits = False
@@ -90,12 +88,6 @@ class DataPlane:
             self._poller.register(fd, select.POLLIN)
         self._unread = list(self._links.values())
 
-    def attach(self, workers: Sequence[Worker]) -> None:
-        """Say which workers messages are for; before any of them runs."""
-        self._workers = workers
-
-    # The outlet of the workers.
-
     def is_remote(self, worker: int) -> bool:
         """Whether messages to that worker have to be serialised."""
         return worker // self._per_process != self._process
@@ -104,9 +96,8 @@ class DataPlane:
         """Send without blocking."""
         process = worker // self._per_process
         if process == self._process:
-            self._workers[worker - self._first].deliver(message)
-            self.wake(worker - self._first)
-        elif process in self._links:
+            super().send(worker, message)
+        else:
             self._links[process].send(message)
 
     # Called by the workers between their steps; `index` counts the workers of this process.
@@ -143,11 +134,6 @@ class DataPlane:
         if not wakeup.is_set():
             wakeup.set()
             self._ring()
-
-    def wake_all(self) -> None:
-        """Have all workers look for something to do; callable from any thread."""
-        for index in range(len(self._wakeups)):
-            self.wake(index)
 
     def close(self) -> None:
         """Close all connections."""
