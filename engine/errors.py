@@ -1,18 +1,18 @@
 """Every error the engine raises, each with the exit code it ends a process with.
 
-    EngineError                      1   a bug of ours, when raised as it is
-    ├── UsageError                   64  ValueError        wrong arguments
-    ├── FlowLoadError                65  ImportError       the flow cannot be imported
-    │   └── DataflowError            65  ValueError        the flow is not well formed
-    ├── FlowNotFoundError            66  FileNotFoundError no such file, module or variable
-    ├── PeerUnavailableError         69  ConnectionError   a peer or a port is not there
-    ├── DataflowRuntimeError         70  RuntimeError      user code failed
-    ├── CannotWriteError             73  OSError           output cannot be written
-    ├── PeerLostError                74  ConnectionError   a peer was there and is gone
-    ├── HelloMismatchError           76  ValueError        two processes do not fit together
-    ├── AuthenticationError          77  PermissionError   a peer may not join
-    ├── ConfigurationError           78  ValueError        settings contradict each other
-    └── InterruptedRunError          130 KeyboardInterrupt is not a base: it must not escape handlers
+EngineError                      1   a bug of ours, when raised as it is
+├── UsageError                   64  ValueError        wrong arguments
+├── FlowLoadError                65  ImportError       the flow cannot be imported
+│   └── DataflowError            65  ValueError        the flow is not well formed
+├── FlowNotFoundError            66  FileNotFoundError no such file, module or variable
+├── PeerUnavailableError         69  ConnectionError   a peer or a port is not there
+├── DataflowRuntimeError         70  RuntimeError      user code failed
+├── CannotWriteError             73  OSError           output cannot be written
+├── PeerLostError                74  ConnectionError   a peer was there and is gone
+├── HelloMismatchError           76  ValueError        two processes do not fit together
+├── AuthenticationError          77  PermissionError   a peer may not join
+├── ConfigurationError           78  ValueError        settings contradict each other
+└── InterruptedRunError          130 KeyboardInterrupt is not a base: it must not escape handlers
 """
 
 from collections.abc import Sequence

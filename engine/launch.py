@@ -27,6 +27,10 @@ _PATIENCE_AFTER_END = (5.0, 60.0)
 """Seconds from the end of the first process until the others get SIGTERM, and from then
 until they are killed; those that end in order may have much to write."""
 
+_FEW_BYTES = 1 << 14
+_NAP_MILLISECONDS = 2
+"""Who writes a line at a time would else wake us for each; what comes meanwhile is one read."""
+
 _COLOURS = (36, 33, 32, 35, 34)
 
 
@@ -70,6 +74,8 @@ class _Launcher:
     def __post_init__(self) -> None:
         self.stdout, self.stderr = Output(1), Output(2)
         self._lifeline: int | None = None
+        self._wakeup = select.poll()
+        self._wakeup.register(self.wakeup_fd, select.POLLIN)
 
     def start(self) -> None:
         parent_fd, self._lifeline = os.pipe()
@@ -135,14 +141,17 @@ class _Launcher:
         for output in (self.stdout, self.stderr):
             if not output.is_empty:
                 poll.register(output.fd, select.POLLOUT)
+        size = 0
         for fd, _ in poll.poll(self._timeout()):
             if fd in pipes:
-                pipes[fd].read()
+                size += pipes[fd].read()
             elif fd == self.wakeup_fd:
                 for number in os.read(fd, 4096):
                     self._signal(number)
         self.stdout.flush()
         self.stderr.flush()
+        if 0 < size < _FEW_BYTES:
+            self._wakeup.poll(_NAP_MILLISECONDS)
 
     def _signal(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -258,7 +267,7 @@ def _signals() -> Iterator[int]:
 
 def _fill_standard_fds() -> None:
     """Whatever is opened next must not become stdin, stdout or stderr."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(fd)
 

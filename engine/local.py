@@ -223,7 +223,7 @@ def start(
                 raise PeerUnavailableError(msg) from None
             finally:
                 os.close(their_report_fd)
-            address = addresses[process] if addresses else "this machine"
+            address = addresses[process] if addresses else "localhost"
             yield Child.of(process, address, popen, report_fd, writers(process))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

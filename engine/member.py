@@ -12,7 +12,6 @@ Processes tell each other, as JSON objects with a `type`:
     end          from 0   the last epoch is committed
 """
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from engine.coordinator import CloseEpoch, Commit, Coordinator, End, Order, Reason

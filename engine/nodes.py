@@ -30,6 +30,7 @@ from engine.steps import (
     Step,
 )
 
+
 class Branched(NamedTuple):
     """What a branch makes of a batch."""
 

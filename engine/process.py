@@ -127,7 +127,7 @@ class Process:
         address = str(settings.addresses[self._id]) if settings.addresses else ""
         self.stats = ProcessStats(self._id, address=address)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._mesh: "Mesh | None" = None
+        self._mesh: Mesh | None = None
         self._is_assembled = False
         self._links: dict[int, DataLink] = {}
         self._plane: Plane | None = None
@@ -175,9 +175,7 @@ class Process:
         from engine.mesh.control import Mesh
         from engine.mesh.hello import Hello
 
-        hello = Hello.of(
-            self._settings, engine=__version__, fingerprint=fingerprint(self._flow)
-        )
+        hello = Hello.of(self._settings, engine=__version__, fingerprint=fingerprint(self._flow))
         listener = listen(self._settings, hello)
         self._mesh = Mesh(self._settings, hello, listener, self._events.put)
         self._mesh.start()

@@ -159,17 +159,17 @@ class Pipe:
         """Whether to read when there is something to read."""
         return self.is_open and not self._writer.is_crowded
 
-    def read(self) -> bool:
-        """Pass on what there is; tell whether there was something."""
+    def read(self) -> int:
+        """Pass on what there is; give the number of bytes."""
         try:
             data = os.read(self.fd, _LARGE)
         except BlockingIOError:
-            return False
+            return 0
         if data:
             self._writer.write(data)
         else:
             self.close()
-        return bool(data)
+        return len(data)
 
     def close(self) -> None:
         """Take it that no more comes."""

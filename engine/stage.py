@@ -62,7 +62,7 @@ class Stage:
 
     # What differs for a stage that starts at a source.
 
-    def _take(self, now: datetime) -> bool:
+    def _take(self, _now: datetime) -> bool:
         """Take the next input, and tell whether there was any."""
         count = len(self.inbounds)
         for offset in range(count):
@@ -101,31 +101,31 @@ class Stage:
         worked = False
         now = self._context.now()
         self._context.epoch = self.epoch_done + 1
-        while True:
-            if not self._drain():
-                break
-            if self._consuming is not None:
-                inbound, cost = self._consuming
-                self._consuming = None
-                inbound.consumed(cost)
-            if self._sequence is None:
-                self._sequence = self._next_sequence(now)
-            if self._sequence is not None:
-                done = next(self._sequence, None)
+        while self._drain():
+            self._grant()
+            sequence = self._sequence = self._sequence or self._next_sequence(now)
+            if sequence is not None:
+                done = next(sequence, None)
                 if done is None:
                     self._sequence = None
                 elif not done:
                     break
-                worked = True
             elif quota > 0 and not self._stopped() and self._take(now):
                 quota -= 1
-                worked = True
             else:
                 break
+            worked = True
         for outbound in self.outbounds:
             if outbound.waiting:
                 self._flush(outbound)
         return worked
+
+    def _grant(self) -> None:
+        """Grant credit for the batch that has been worked off."""
+        if self._consuming is not None:
+            inbound, cost = self._consuming
+            self._consuming = None
+            inbound.consumed(cost)
 
     def next_due(self) -> datetime | None:
         """When it has something to do, if nothing arrives before."""
@@ -294,7 +294,6 @@ class Stage:
             self._context.fail(node.step_id, error)
 
 
-
 class SourceStage(Stage):
     """A stage that starts at a source.
 
@@ -320,6 +319,7 @@ class SourceStage(Stage):
         self.polled = False
 
     def request_barrier(self, epoch: int, *, last: bool) -> None:
+        """Close an epoch here; with one poll an epoch, after that poll."""
         super().request_barrier(epoch, last=last)
         self.polled = False
         if self._one_poll and not last:
@@ -327,6 +327,7 @@ class SourceStage(Stage):
             self._to_poll.extend(each for each in self._partitions if each.is_due(now))
 
     def closers(self) -> Iterator[tuple[RunningNode, Callable[[], None]]]:
+        """What closes the partitions of the source and of each node."""
         for partition in self._partitions:
             yield self._entry, partition.close
         yield from super().closers()
@@ -338,6 +339,7 @@ class SourceStage(Stage):
         return all(partition.ended for partition in self._partitions)
 
     def next_due(self) -> datetime | None:
+        """When a partition wants to be polled."""
         if self.ended or self._stopped() or self._one_poll or self._waits_for_credit():
             return None
         dues = [each.due for each in self._partitions if not each.ended]

@@ -57,7 +57,10 @@ class WorkerThreads:
         plane.attach(self._workers)
         self._threads = [
             threading.Thread(
-                target=self._run, args=(position, worker), name=f"worker-{worker.index}", daemon=True
+                target=self._run,
+                args=(position, worker),
+                name=f"worker-{worker.index}",
+                daemon=True,
             )
             for position, worker in enumerate(self._workers)
         ]

@@ -224,9 +224,7 @@ class Worker:
         first = stage.nodes[0].step
         if isinstance(first.kind, Input):
             partitions = self._build_partitions(first)
-            return SourceStage(
-                nodes, outbounds, self._context, partitions, one_poll=self._one_poll
-            )
+            return SourceStage(nodes, outbounds, self._context, partitions, one_poll=self._one_poll)
         return Stage(nodes, inbounds, outbounds, self._context)
 
     def _build_inbounds(self, exchange: Exchange) -> list[Inbound]:

@@ -60,7 +60,7 @@ class Running:
 
     def _gather(self, pipe: Iterator[str], lines: list[str]) -> None:
         for line in pipe:
-            lines.append(line)
+            lines += [line]
 
     @property
     def out(self) -> str:

@@ -12,9 +12,9 @@ from random import Random
 
 from engine.dataflow import Dataflow
 from engine.errors import DataflowRuntimeError
-from engine.mesh.hello import Fingerprint, Hello
-from engine.mesh.protocol import Closed, Connection, ControlMessage, Established, ProtocolError
 from engine.member import Member
+from engine.mesh.hello import Fingerprint, Hello, Purpose
+from engine.mesh.protocol import Closed, Connection, ControlMessage, ProtocolError
 from engine.messages import Barrier, Credit, Encoded, EndOfInput, Items, Message
 from engine.partitions import Assignment, list_partitions
 from engine.plan import Plan, compile_plan
@@ -25,7 +25,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_TURNS = 2_000_000
 
 
-class Deadlock(AssertionError):
+class DeadlockError(AssertionError):
     """Nothing can happen any more, and yet the cluster has not ended."""
 
 
@@ -229,13 +229,14 @@ class Simulation:
                 self._connect(low, high)
 
     def _connect(self, low: SimulatedProcess, high: SimulatedProcess) -> None:
-        for purpose in ("control", "data"):
+        purposes: tuple[Purpose, ...] = ("control", "data")
+        for purpose in purposes:
             ends = [self._connection(high, low, purpose), self._connection(low, None, purpose)]
             pair = [
                 Pipe(ends[0], ends[1], low, high.id, "handshake"),
                 Pipe(ends[1], ends[0], high, low.id, "handshake"),
             ]
-            while any([pipe.arrive(self.random, 0.0) for pipe in pair]):
+            while pair[0].arrive(self.random, 0.0) or pair[1].arrive(self.random, 0.0):
                 pass
             assert all(end.established for end in ends)
             getattr(high, purpose)[low.id], getattr(low, purpose)[high.id] = ends
@@ -244,7 +245,7 @@ class Simulation:
             self.pipes += pair
 
     def _connection(
-        self, mine: SimulatedProcess, to: SimulatedProcess | None, purpose: str
+        self, mine: SimulatedProcess, to: SimulatedProcess | None, purpose: Purpose
     ) -> Connection:
         hello = Hello.of(mine.settings, engine="0", fingerprint=Fingerprint("f"))
         hello = replace(hello, purpose=purpose, to=None if to is None else to.id)
@@ -259,7 +260,9 @@ class Simulation:
                 for event in pipe.target.closed():
                     pipe.receiver.take(pipe.peer, event)
 
-    def run(self, *, slow: float = 0.0, at_turn: dict[int, Callable[[], None]] | None = None) -> int:
+    def run(
+        self, *, slow: float = 0.0, at_turn: dict[int, Callable[[], None]] | None = None
+    ) -> int:
         """Run to the end; each worker is up to `slow` (of 1) less likely to have its turn.
 
         Args:
@@ -270,7 +273,7 @@ class Simulation:
             The number of turns.
 
         Raises:
-            Deadlock: If nothing can happen any more.
+            DeadlockError: If nothing can happen any more.
         """
         for process in self.processes:
             process.begin()
@@ -284,9 +287,9 @@ class Simulation:
             actor = self.random.choice(actors)
             if self.random.random() < patience.get(id(actor), 1.0):
                 self.act(actor)
-            if turn % 64 == 63 and not any([self.act(each) for each in actors]):
+            if turn % 64 == 63 and sum(self.act(each) for each in actors) == 0:
                 self._pass_time()
-        raise Deadlock(self.describe())
+        raise DeadlockError(self.describe())
 
     def _actors(self) -> list[object]:
         workers = [worker for process in self.processes for worker in process.workers]
@@ -322,7 +325,7 @@ class Simulation:
         if not waits:
             if all(process.over for process in self.processes):
                 return
-            raise Deadlock(self.describe())
+            raise DeadlockError(self.describe())
         self.clock.seconds += max(1e-6, min(waits))
 
     def describe(self) -> str:

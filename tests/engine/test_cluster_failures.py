@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.engine.running import Launcher, free_ports, launcher
 
 ENDLESS = """
@@ -83,9 +84,7 @@ def finite(start: Launcher) -> Path:
     return start.write("finite.py", FINITE)
 
 
-def test_a_peer_that_never_starts_is_named_and_then_given_up(
-    start: Launcher, finite: Path
-) -> None:
+def test_a_peer_that_never_starts_is_named_and_then_given_up(start: Launcher, finite: Path) -> None:
     ports = free_ports(3)
     both = [start.member(finite, each, ports, "--assemble-timeout", 6) for each in (0, 1)]
     for each in both:
@@ -156,9 +155,7 @@ def test_an_exception_of_the_user_is_printed_last_by_all(start: Launcher) -> Non
     assert cause.endswith("exit 70\n")
 
 
-def test_a_frozen_process_is_named_within_the_heartbeat_limit(
-    start: Launcher, quiet: Path
-) -> None:
+def test_a_frozen_process_is_named_within_the_heartbeat_limit(start: Launcher, quiet: Path) -> None:
     cluster = start.cluster(quiet, 3, "--heartbeat-timeout", 2)
     for each in cluster:
         each.prints("running")

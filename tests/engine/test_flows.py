@@ -162,8 +162,7 @@ def test_what_is_not_there_is_named(tmp_path, text, sentence):
         ),
         (
             "mine.py:make()",
-            "factory `make(name, *, suffix='')` of mine.py: "
-            "missing a required argument: 'name'",
+            "factory `make(name, *, suffix='')` of mine.py: missing a required argument: 'name'",
         ),
         (
             "mine.py:make('a', 'b')",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.engine.running import Launcher, Running, eventually, launcher
 from tests.engine.test_cluster_failures import FAILING, QUIET
 
@@ -344,7 +345,7 @@ for n in range(64):
             if peaks := re.search(r"VmHWM:\s+(\d+) kB", status):
                 peak = max(peak, int(peaks[1]))
         process.wait(30)
-        assert got == 2 * 64 * len(eval(line).replace("\n", ""))  # noqa: S307
+        assert got == 2 * 64 * len(eval(line).replace("\n", ""))
         assert peak < 60_000
 
 

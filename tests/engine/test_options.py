@@ -90,8 +90,7 @@ def test_switches_from_the_environment():
         (
             "-p 2 --health x",
             {},
-            "--health is one socket and -p starts several processes; use "
-            "`ctl run --health FOLDER`",
+            "--health is one socket and -p starts several processes; use `ctl run --health FOLDER`",
         ),
         (
             "-i 0",
@@ -111,7 +110,16 @@ def test_what_makes_no_sense_is_said_in_one_sentence(words, environ, sentence):
 
 @pytest.mark.parametrize(
     "words",
-    ["", "f.py g.py", "f.py --nope", "f.py -p x", "f.py -w 0", "f.py -s nan", "f.py --proc 2", "f.py -a x"],
+    [
+        "",
+        "f.py g.py",
+        "f.py --nope",
+        "f.py -p x",
+        "f.py -w 0",
+        "f.py -s nan",
+        "f.py --proc 2",
+        "f.py -a x",
+    ],
 )
 def test_a_wrong_command_line_is_a_usage_error(words):
     with pytest.raises(UsageError, match="--help` lists what there is"):

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+
 from tests.engine.running import Launcher, Running, launcher
 
 FLOW = """

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.engine.simulation import Deadlock, Simulation
 
 import engine.exchange
 import engine.operators as op
@@ -19,9 +18,10 @@ import engine.worker
 from engine.dataflow import Dataflow, Stream
 from engine.inputs import FixedPartitionedSource, StatefulSourcePartition
 from engine.testing import TestingSink
+from tests.engine.simulation import DeadlockError, Simulation
 
 ONE_SEED = os.environ.get("HOSTMESH_SEED")
-SEEDS = [int(ONE_SEED)] if ONE_SEED else range(int(os.environ.get("HOSTMESH_SEEDS", "150")))
+SEEDS = [int(ONE_SEED)] if ONE_SEED else range(int(os.environ.get("HOSTMESH_SEEDS", "400")))
 
 
 class ListPartition(StatefulSourcePartition[Any, int]):
@@ -209,5 +209,5 @@ def _deadlocking(simulation: Simulation) -> Callable[[], None]:
 
 def test_the_simulation_notices_a_deadlock() -> None:
     simulation = Simulation(Case(Random(3)).flow, 3, processes=2)
-    with pytest.raises(Deadlock, match="process 0"):
+    with pytest.raises(DeadlockError, match="process 0"):
         simulation.run(at_turn={5: _deadlocking(simulation)})

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from tests.engine.running import Launcher, Running, free_ports, launcher
 
 FLOW = """
@@ -75,9 +76,7 @@ def slow_trickle(port: int, stack: ExitStack) -> None:
                 if done.wait(0.05):
                     return
 
-    threads = [
-        threading.Thread(target=trickle, args=(connect(port, stack),)) for _ in range(5)
-    ]
+    threads = [threading.Thread(target=trickle, args=(connect(port, stack),)) for _ in range(5)]
     for thread in threads:
         thread.start()
         stack.callback(thread.join)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from tests.engine.running import Launcher, Running, eventually, launcher
 from tests.engine.test_cluster_failures import FAILING, QUIET
 
@@ -90,7 +91,7 @@ def test_a_killed_process(here):
     assert ctl(here, "run", "flow.py") == (
         "--- stderr\n"
         "error: flow failed in process [n] (host [host]) at [time]\n"
-        "  PeerLostError: lost process [n] at this machine: pid [pid] killed by SIGKILL\n"
+        "  PeerLostError: lost process [n] at localhost: pid [pid] killed by SIGKILL\n"
         "exit 74\n"
         "--- exit 74\n"
     )

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from tests.engine.conformance.flow import CASES
 
 FLOW = Path(__file__).with_name("flow.py")

@@ -26,7 +26,9 @@ def hello(process=0, **changes):
 class Conversation:
     """Process 1 has dialed process 0."""
 
-    def __init__(self, purpose="control", *, dialer=None, acceptor=None, secrets=(None, None), **kw):
+    def __init__(
+        self, purpose="control", *, dialer=None, acceptor=None, secrets=(None, None), **kw
+    ):
         self.dialer = Connection(
             dialer or hello(1, purpose=purpose, to=0), dialer=True, secret=secrets[0], now=0.0, **kw
         )
