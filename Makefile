@@ -23,8 +23,7 @@ demo: $(INSTALLED) $(FLIGHTS)  ## Run examples/flights.py on two processes and s
 data: $(FLIGHTS)  ## Download the flights of the example into .data
 
 test: lint $(FLIGHTS)  ## Run all checks and all tests, those of the built wheel included
-	$(PYTEST) -m "not alone" --numprocesses 2 --dist loadgroup
-	$(PYTEST) -m alone
+	$(PYTEST) --numprocesses 2 --dist loadgroup
 
 lint: $(INSTALLED)  ## Check style and types
 	$(BIN)/ruff check

@@ -12,6 +12,11 @@ import pytest
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_packaging.py")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout, or what of it was copied beside an installed wheel."""

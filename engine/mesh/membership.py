@@ -15,17 +15,15 @@ from engine.errors import (
     HelloMismatchError,
     PeerUnavailableError,
 )
+from engine.mesh.admission import Admission
 from engine.mesh.assembly import transport_factory
 from engine.mesh.events import (
     MISMATCH,
-    TRY_AGAIN,
-    UNAUTHORISED,
     Closed,
     ControlMessage,
     Established,
     Event,
     ProtocolError,
-    Refusal,
     Rejected,
     Silent,
 )
@@ -94,7 +92,7 @@ class Membership:
         self._give_up_at = self._report_at = self._close_at = math.inf
         self._peers: dict[int, Peer] = {}
         self._links: set[Link] = set()
-        self._refused: set[Link] = set()
+        self._admission = Admission(settings, hello, self._peers)
         self._departed: set[Peer] = set()
 
     @property
@@ -177,6 +175,7 @@ class Membership:
     def _stop(self, state: _State) -> None:
         """Assemble no more."""
         self._state = state
+        self._admission.assembling = False
         self._reception.close()
         for peer in self._peers.values():
             peer.stop()
@@ -214,7 +213,7 @@ class Membership:
             now=time.monotonic(),
             handshake_limit=self._timing.handshake,
             heartbeat_limit=self._settings.heartbeat_timeout,
-            refuse=lambda peer: self._refuse(link, peer),
+            refuse=lambda peer: self._admission.refuse(link, peer),
         )
         link = Link(
             self._loop,
@@ -227,37 +226,6 @@ class Membership:
         )
         self._links.add(link)
         return link
-
-    def _refuse(self, link: Link, hello: Hello) -> Refusal | None:
-        """Judge a process that belongs to the cluster; note what it is let in for."""
-        refusal = self._judge(link, hello)
-        if refusal is not None:
-            self._refused.add(link)
-        elif hello.process in self._peers and link.connection.hello.purpose != "probe":
-            self._peers[hello.process].links.add(link)
-        return refusal
-
-    def _judge(self, link: Link, hello: Hello) -> Refusal | None:
-        """Why a process that belongs to the cluster may not connect, if it may not."""
-        taken = f"process id {hello.process} is already taken by"
-        own = self._hello.process
-        if hello.process == own:
-            address = self._settings.addresses[own]
-            return Refusal(MISMATCH, f"{taken} {self._hello} at {address}")
-        peer = self._peers.get(hello.process)
-        if peer is None:
-            return None  # the handshake finds out that their address lists differ
-        holder = peer.holder(hello)
-        if holder is not None:
-            return Refusal(MISMATCH, f"{taken} {holder.connection.peer} from {holder.where}")
-        if link.connection.hello.purpose == "probe":
-            return None
-        if self._state is not _State.ASSEMBLING:
-            reason = f"process {own} is not assembling a mesh, and takes no more connections"
-            return Refusal(TRY_AGAIN, reason)
-        if link.dialed is None and hello.process < own:
-            return Refusal(MISMATCH, f"process {hello.process} should not dial process {own}")
-        return None
 
     # How they go on.
 
@@ -298,6 +266,7 @@ class Membership:
         if self._state is not _State.ASSEMBLING or len(links) < len(self._peers):
             return
         self._state = _State.ASSEMBLED
+        self._admission.assembling = False
         handed_over = {}
         for peer, link in zip(self._peers.values(), links, strict=True):
             peer.stop()
@@ -326,7 +295,7 @@ class Membership:
         else:
             kind = "connection from " if link.dialed is None else ""
             sentence = f"rejected {kind}{other}: {reasons}"
-        if self._is_fatal(link, event):
+        if self._admission.is_fatal(link, event):
             mismatch = event.code == MISMATCH
             self._fail(
                 HelloMismatchError(event.reasons) if mismatch else AuthenticationError(sentence)
@@ -336,19 +305,6 @@ class Membership:
             peer.reason = f"rejected: {reasons}"
         if link.dialed is None:
             self._strangers.write(sentence, time.monotonic())
-
-    def _is_fatal(self, link: Link, event: Rejected) -> bool:
-        """Whether waiting would not help: this process or its peer is set up wrongly.
-
-        A process that was there first is not bothered by one that takes its ID, nor by
-        strangers that cannot prove who they are.
-        """
-        if self._state is not _State.ASSEMBLING or link in self._refused:
-            return False
-        if link.dialed is None:
-            return event.code == MISMATCH and not event.by_peer
-        is_probe = link.connection.hello.purpose == "probe"
-        return event.code == MISMATCH or (event.code == UNAUTHORISED and not is_probe)
 
     def _broken(self, link: Link, reason: str, meaning: str = "") -> None:
         peer = self._peer_of(link)
@@ -374,7 +330,7 @@ class Membership:
 
     def _gone(self, link: Link) -> None:
         self._links.discard(link)
-        self._refused.discard(link)
+        self._admission.forget(link)
         self._reception.settled(link)
         peer = self._peer_of(link)
         if peer is not None:

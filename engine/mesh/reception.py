@@ -70,6 +70,8 @@ class Reception:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
+            if self._listener.fileno() < 0:
+                return  # what the last one said has ended the assembly
             try:
                 sock, address = self._listener.accept()
             except BlockingIOError:

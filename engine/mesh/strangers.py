@@ -31,7 +31,8 @@ class StrangerLog:
     def tick(self, now: float) -> None:
         """Log how many lines were left out, once their second is over."""
         if self._suppressed and now >= self._second_ends:
-            _log.warning("%d more connections were turned away", self._suppressed)
+            noun = "connection was" if self._suppressed == 1 else "connections were"
+            _log.warning("%d more %s turned away", self._suppressed, noun)
             self._suppressed = 0
 
     def next_tick(self) -> float:

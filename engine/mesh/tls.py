@@ -5,7 +5,7 @@ import ssl
 from typing import Any
 
 from engine.errors import ConfigurationError
-from engine.mesh.events import UNAUTHORISED, Event, ProtocolError, Rejected
+from engine.mesh.events import UNAUTHORISED, Closed, Event, ProtocolError, Rejected
 from engine.mesh.protocol import Connection
 from engine.mesh.sending import Buffer
 from engine.mesh.transport import READ_AT_ONCE, Transport, broken_because
@@ -127,8 +127,10 @@ class TlsTransport(Transport):
     def _failed(self, connection: Connection, error: OSError) -> list[Event]:
         """What to report when TLS or the connection below it fails."""
         if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
-            closing = "" if self._ready else " during the TLS handshake; does the peer use TLS?"
-            return connection.closed(f"{broken_because(error)}{closing}")
+            if self._ready:
+                return connection.closed(broken_because(error))
+            connection.closed()
+            return [Closed("connection closed during the TLS handshake; does the peer use TLS?")]
         connection.closed()
         words = (error.reason or str(error)).lower().replace("_", " ")
         if isinstance(error, ssl.SSLCertVerificationError):

@@ -15,7 +15,7 @@ WITHOUT_TYPER = "import sys; sys.modules['typer'] = None; from ctl.cli import ma
 
 
 @pytest.fixture
-def copies(tmp_path) -> Path:
+def copies(tmp_path: Path) -> Path:
     """A copy of both packages that a test can spoil."""
     source = Path(ctl.__file__).parents[1]
     for name in ("ctl", "engine"):

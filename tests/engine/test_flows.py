@@ -197,7 +197,7 @@ def test_the_exception_of_the_user_is_the_cause():
 
 def test_an_exception_that_cannot_be_shown_is_named():
     write("odd.py", "class Odd(Exception):\n    def __str__(self):\n        1 / 0\nraise Odd")
-    with pytest.raises(FlowLoadError, match="odd.py failed while it was loaded: Odd$"):
+    with pytest.raises(FlowLoadError, match=r"^odd\.py failed while it was loaded: Odd$"):
         load_flow("odd.py")
 
 

@@ -1,5 +1,6 @@
 """Lines of several processes on one output."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,12 +11,11 @@ from hypothesis import strategies as st
 from engine.relay import LINE_LIMIT, Lines, Output, Pipe
 
 
-class Kept:
+class Kept(Output):
     """An output that keeps what is written."""
 
-    is_crowded = False
-
     def __init__(self) -> None:
+        super().__init__(2)
         self.data = b""
 
     def write(self, data: bytes) -> None:
@@ -27,10 +27,8 @@ def pipe():
     read_fd, write_fd = os.pipe()
     yield read_fd, write_fd
     for fd in (read_fd, write_fd):
-        try:
+        with contextlib.suppress(OSError):
             os.close(fd)
-        except OSError:
-            pass
 
 
 @given(st.lists(st.binary(max_size=8) | st.just(b"\n")), st.sampled_from([b"", b"0 | "]))

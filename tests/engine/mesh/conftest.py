@@ -33,4 +33,4 @@ class Lines:
         try:
             return until(lambda: self.having(*texts))[0]
         except AssertionError:
-            raise AssertionError(f"no line with {texts} in {self.all}") from None
+            raise AssertionError(f"no line with {texts} in {self.all[-20:]}") from None

@@ -71,6 +71,10 @@ class Node:
 
     def close(self):
         self.mesh.close()
+        while not self.events.empty():
+            event = self.events.get()
+            if isinstance(event, Assembled):
+                self.links = event.links
         for link in self.links.values():
             link.transport.close()
 
@@ -97,8 +101,8 @@ class Cluster:
         return address_of(sock)
 
     def node(self, listener, addresses, process, *, changes=None, timing=FAST, **settings):
-        settings = ClusterSettings(addresses=tuple(addresses), process_id=process, **settings)
-        node = Node(listener, settings, timing=timing, **(changes or {}))
+        told = ClusterSettings(addresses=tuple(addresses), process_id=process, **settings)
+        node = Node(listener, told, timing=timing, **(changes or {}))
         self._stack.callback(node.close)
         return node
 

@@ -72,8 +72,8 @@ def test_a_long_message_is_received_into_memory_of_its_own():
 
 
 def test_messages_before_a_wrong_one_are_kept():
-    reader = MessageReader({1: bytes}, 1 << 16)
-    data = frame(1, b"good") + frame(2, b"bad")
+    reader = MessageReader({Kind.HELLO: bytes}, 1 << 16)
+    data = frame(Kind.HELLO, b"good") + frame(Kind.AUTH, b"bad")
     reader.get_buffer()[: len(data)] = data
     events = []
     with pytest.raises(FrameError, match="type 2, which may not come here"):
@@ -82,7 +82,7 @@ def test_messages_before_a_wrong_one_are_kept():
 
 
 def test_no_memory_is_set_aside_for_a_long_frame_that_may_not_come():
-    reader = MessageReader({1: bytes}, 1 << 16)
+    reader = MessageReader({Kind.HELLO: bytes}, 1 << 16)
     data = HEADER.pack(2, 1 << 62)
     reader.get_buffer()[: len(data)] = data
     with pytest.raises(FrameError):
