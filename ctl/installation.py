@@ -9,8 +9,8 @@ from pathlib import Path
 from ctl.errors import InstallationError
 
 _OURS = "hostmesh"
-_MARKS = {"ctl": "__distribution__", "engine": "__version__"}
-"""A name that the package has if it is ours."""
+_PACKAGES = ("ctl", "engine")
+"""Each says in `__distribution__` whose it is."""
 
 _ISOLATED = f'install it on its own: uv tool install "{_OURS}[ctl]"'
 
@@ -22,7 +22,7 @@ def check_packages() -> None:
         InstallationError: If they are not; it names the other distribution if there is one.
     """
     here = Path(__file__).resolve().parent
-    for name, mark in _MARKS.items():
+    for name in _PACKAGES:
         try:
             package = importlib.import_module(name)
         except ImportError:
@@ -32,7 +32,7 @@ def check_packages() -> None:
         if file is None or Path(file).resolve() != here.parent / name / "__init__.py":
             place = file or next(iter(package.__path__), "nowhere")
             raise _foreign(name, f"is not beside {here} but at {place}", "put there")
-        if not hasattr(package, mark):
+        if getattr(package, "__distribution__", None) != _OURS:
             raise _foreign(name, f"is at {file}", "overwritten")
 
 

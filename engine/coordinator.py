@@ -5,8 +5,7 @@ at a time. When all processes have closed it, it is committed. The last epoch fo
 end of all input, or an ordered stop; nobody ends before it is committed.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Reason = Literal["finished", "terminated", "interrupted"]
 """Why a run ends in order: end of input, SIGTERM or SIGINT."""
@@ -15,23 +14,20 @@ _IDLE_FIRST = 0.001
 _IDLE_MOST = 0.05
 
 
-@dataclass(frozen=True)
-class CloseEpoch:
+class CloseEpoch(NamedTuple):
     """Every worker shall inject the barrier of the epoch; `last` if no other follows."""
 
     epoch: int
     last: bool
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """All processes have closed the epoch."""
 
     epoch: int
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """The last epoch is committed: all processes end."""
 
     reason: Reason

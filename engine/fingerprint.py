@@ -7,7 +7,6 @@ functions it was given. It covers no values, which may rightly differ by host, s
 import functools
 import types
 from collections.abc import Iterator
-from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
@@ -33,8 +32,8 @@ def fingerprint(flow: Dataflow) -> Fingerprint:
 
 def _of_step(step: Step, operator: str) -> Iterator[str]:
     yield from (step.step_id, operator, type(step.kind).__name__, *step.ups, *step.downs)
-    for field in fields(step.kind):
-        yield from _of_value(getattr(step.kind, field.name), set())
+    for value in step.kind:
+        yield from _of_value(value, set())
 
 
 def _of_value(value: Any, seen: set[int]) -> Iterator[str]:

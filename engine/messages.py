@@ -5,7 +5,6 @@ A channel is one exchange from one worker to one other; its messages keep their 
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
@@ -17,8 +16,7 @@ class Channel(NamedTuple):
     receiver: int
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(NamedTuple):
     """A batch for a worker of the same process, passed by reference."""
 
     channel: Channel
@@ -31,8 +29,7 @@ class Items:
         return self.items
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A batch for a worker of another process.
 
     Args:
@@ -66,23 +63,20 @@ class Encoded:
         return loaded
 
 
-@dataclass(frozen=True, slots=True)
-class Barrier:
+class Barrier(NamedTuple):
     """Everything before it in the channel belongs to `epoch` or earlier."""
 
     channel: Channel
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfInput:
+class EndOfInput(NamedTuple):
     """Nothing comes after it in the channel."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(NamedTuple):
     """The receiver has room for `amount` more bytes; travels against the channel."""
 
     channel: Channel

@@ -6,7 +6,6 @@ or at a merge of several stages; so barriers can be aligned stage by stage.
 
 import enum
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine.dataflow import Dataflow
@@ -29,18 +28,17 @@ class Route(enum.Enum):
     """The same worker."""
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """Where items leave one stage for another.
 
     Args:
-        index: Position in `Plan.exchanges`.
+        number: Position in `Plan.exchanges`.
         route: How the worker is chosen.
-        stage: Index of the stage that receives.
+        stage: Number of the stage that receives.
         step_id: Of the step that receives.
     """
 
-    index: int
+    number: int
     route: Route
     stage: int
     step_id: str
@@ -61,8 +59,7 @@ class ToExchange(NamedTuple):
 Target = ToNode | ToExchange
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A step in its stage.
 
     Args:
@@ -74,25 +71,23 @@ class Node:
     targets: tuple[tuple[Target, ...], ...]
 
 
-@dataclass(frozen=True)
-class StagePlan:
+class StagePlan(NamedTuple):
     """Fused steps.
 
     Args:
-        index: Position in `Plan.stages`.
+        number: Position in `Plan.stages`.
         nodes: The steps, each before those that it feeds; all input enters at the first.
-        inputs: Indices of the exchanges that feed it.
-        outputs: Indices of the exchanges that it feeds.
+        inputs: Numbers of the exchanges that feed it.
+        outputs: Numbers of the exchanges that it feeds.
     """
 
-    index: int
+    number: int
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What every worker runs.
 
     Args:
@@ -137,15 +132,15 @@ def compile_plan(flow: Dataflow) -> Plan:
             for up in step.ups:
                 exchange = Exchange(len(exchanges), route or Route.LOCAL, stage, step.step_id)
                 exchanges.append(exchange)
-                inputs[stage].append(exchange.index)
-                targets[up].append(ToExchange(exchange.index))
+                inputs[stage].append(exchange.number)
+                targets[up].append(ToExchange(exchange.number))
         stages[stage].append(Node(step, ()))
         home.update(dict.fromkeys(step.downs, stage))
 
     plans = []
     for index, bare in enumerate(stages):
         nodes = tuple(
-            replace(node, targets=tuple(tuple(targets[down]) for down in node.step.downs))
+            node._replace(targets=tuple(tuple(targets[down]) for down in node.step.downs))
             for node in bare
         )
         outputs = tuple(

@@ -10,9 +10,7 @@ import queue
 import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine import logs
 from engine.coordinator import Reason
@@ -42,23 +40,20 @@ _FAREWELL_SECONDS = 1.0
 """How long to wait for what peers know of a failure."""
 
 
-@dataclass(frozen=True)
-class StopAsked:
+class StopAsked(NamedTuple):
     """A signal asks for an ordered end."""
 
     reason: Reason
 
 
-@dataclass(frozen=True)
-class WorkerFailed:
+class WorkerFailed(NamedTuple):
     """A worker cannot go on."""
 
     error: BaseException
 
 
-@dataclass(frozen=True)
-class LinkLost:
-    """A data connection broke; why, the control connection will tell."""
+class LinkLost(NamedTuple):
+    """A data connection broke."""
 
     process: int
     reason: str
@@ -67,8 +62,7 @@ class LinkLost:
 Event = Report | MeshEvent | StopAsked | WorkerFailed | LinkLost
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a process ended.
 
     Args:
@@ -227,10 +221,13 @@ class Process:
     # Running.
 
     def _handle_next(self) -> None:
+        timeout = self._timeout()
+        if timeout is not None and timeout <= 0:
+            self._do_what_is_due()
+            return
         try:
-            event = self._events.get(timeout=self._timeout())
+            event = self._events.get(timeout=timeout)
         except queue.Empty:
-            self._timed_out()
             return
         match event:
             case EpochDone() | InputEnded():
@@ -249,20 +246,21 @@ class Process:
                 self._gone.add(process)
                 self._fail(PeerLostError(process, address, reason))
             case LinkLost(process, reason):
-                self._suspects[process] = (time.monotonic() + _FAREWELL_SECONDS, reason)
+                self._suspect(process, f"its data connection: {reason}")
 
     def _timeout(self) -> float | None:
         dues = [due for due, _ in self._suspects.values()]
         if self._member.due is not None:
             dues.append(self._member.due)
-        return max(0.0, min(dues) - time.monotonic()) if dues else None
+        return min(dues) - time.monotonic() if dues else None
 
-    def _timed_out(self) -> None:
+    def _do_what_is_due(self) -> None:
         now = time.monotonic()
         for process, (due, reason) in list(self._suspects.items()):
             if due <= now:
                 del self._suspects[process]
-                self._lose(process, f"its data connection: {reason}")
+                address = str(self._settings.addresses[process])
+                self._fail(PeerLostError(process, address, reason))
         self._member.tick(now)
 
     def _stop(self, reason: Reason) -> None:
@@ -283,14 +281,15 @@ class Process:
                 self._failures.append(Failure.from_json(failure))
             case {"type": "bye"}:
                 self._gone.add(process)
-                self._lose(process, "it has left the cluster")
+                self._suspect(process, "it has left the cluster")
             case _:
                 if not self._member.receive(process, message, time.monotonic()):
                     _log.warning("ignored a message of process %d: %.200r", process, message)
         self.stats.generation, self.stats.epoch = self._member.generation, self._member.epoch
 
-    def _lose(self, process: int, reason: str) -> None:
-        self._fail(PeerLostError(process, str(self._settings.addresses[process]), reason))
+    def _suspect(self, process: int, reason: str) -> None:
+        """A peer is gone; why, the word of the coordinator may tell that is still under way."""
+        self._suspects[process] = (time.monotonic() + _FAREWELL_SECONDS, reason)
 
     # Ending.
 
@@ -342,6 +341,8 @@ class Process:
 def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
     """Run this process to its end, with its signals, logs, health and failure report.
 
+    It takes over SIGTERM and SIGINT for good.
+
     Args:
         flow: The dataflow.
         settings: Of this process.
@@ -354,7 +355,7 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
     """
     logs.configure(settings.process_id)
     process = Process(flow, settings)
-    restore = _install_signals(process)
+    _install_signals(process)
     server = None
     if settings.health is not None:
         # Few processes are asked for their health.
@@ -367,7 +368,6 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
     finally:
         if server is not None:
             server.close()
-        restore()
     if outcome.failures:
         report(first(outcome.failures), settings.report_fd)
     if outcome.stuck:
@@ -375,7 +375,7 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
     return outcome.exit_code
 
 
-def _install_signals(process: Process) -> Callable[[], None]:
+def _install_signals(process: Process) -> None:
     """The first signal ends the cluster in order, the second this process at once."""
     reasons: dict[int, Reason] = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
     seen: list[int] = []
@@ -386,13 +386,8 @@ def _install_signals(process: Process) -> Callable[[], None]:
         seen.append(number)
         process.ask_to_stop(reasons[number])
 
-    before = {number: signal.signal(number, handle) for number in reasons}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    return restore
+    for number in reasons:
+        signal.signal(number, handle)
 
 
 def _end_at_once(code: int) -> None:

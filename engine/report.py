@@ -28,4 +28,5 @@ def report(failure: Failure, report_fd: int | None) -> None:
     # Only a launched process reports in JSON.
     import json
 
-    os.write(report_fd, json.dumps(failure.to_json()).encode() + b"\n")
+    with os.fdopen(report_fd, "wb") as pipe:
+        pipe.write(json.dumps(failure.to_json()).encode() + b"\n")

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import NamedTuple
 
 from engine.context import WorkerContext
 from engine.exchange import Inbound, Outbound, Outlet, window
@@ -26,8 +26,7 @@ _QUOTA = 8
 _COUNT_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class EpochDone:
+class EpochDone(NamedTuple):
     """A worker has closed an epoch; `idle` if its sources gave nothing in it."""
 
     worker: int
@@ -35,8 +34,7 @@ class EpochDone:
     idle: bool
 
 
-@dataclass(frozen=True)
-class InputEnded:
+class InputEnded(NamedTuple):
     """A worker has worked off all input of the dataflow."""
 
     worker: int
@@ -101,7 +99,7 @@ class Worker:
         self._stages: list[Stage] = []
         self._count_due = 0.0
         for exchange in plan.exchanges:
-            self.stats.exchanges[exchange.index] = ExchangeStats(exchange.step_id)
+            self.stats.exchanges[exchange.number] = ExchangeStats(exchange.step_id)
 
     # Called by any thread.
 
@@ -232,7 +230,7 @@ class Worker:
         room = window(exchange.route, self._context.count)
         inbounds = []
         for sender in senders:
-            channel = Channel(exchange.index, sender, self.index)
+            channel = Channel(exchange.number, sender, self.index)
             self._inbounds[channel] = Inbound(channel, self._outlet, room)
             inbounds.append(self._inbounds[channel])
         return inbounds

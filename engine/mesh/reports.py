@@ -1,7 +1,6 @@
 """What the control thread reports to its process."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import EngineError
 
@@ -10,8 +9,7 @@ if TYPE_CHECKING:
     from engine.mesh.transport import Transport
 
 
-@dataclass(frozen=True)
-class DataLink:
+class DataLink(NamedTuple):
     """An established data connection, for the dataplane to own: read, flush and close it.
 
     Read it once when it is taken over: with TLS bytes may be there that no selector knows of.
@@ -22,15 +20,13 @@ class DataLink:
     connection: "Connection"
 
 
-@dataclass(frozen=True)
-class Assembled:
+class Assembled(NamedTuple):
     """All peers are connected; data links by process ID are the receiver's from now on."""
 
     links: dict[int, DataLink]
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """A peer sent a control message; may come before `Assembled`.
 
     The last one of a peer that closes its mesh in order is `{"type": "bye"}`.
@@ -40,8 +36,7 @@ class Message:
     message: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class PeerLost:
+class PeerLost(NamedTuple):
     """A peer of the assembled mesh is gone without a bye, or silent."""
 
     process: int
@@ -49,8 +44,7 @@ class PeerLost:
     reason: str
 
 
-@dataclass(frozen=True)
-class MeshFailed:
+class MeshFailed(NamedTuple):
     """The mesh cannot be assembled. Messages can be sent to connected peers until `close`."""
 
     error: EngineError
