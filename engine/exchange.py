@@ -105,7 +105,9 @@ class Outbound:
         self._outlet = outlet
         local = exchange.route is Route.LOCAL
         self._receivers = (sender,) if local else tuple(range(workers))
-        self._channels = [Channel(exchange.number, sender, receiver) for receiver in self._receivers]
+        self._channels = [
+            Channel(exchange.number, sender, receiver) for receiver in self._receivers
+        ]
         self.credit = [window(exchange.route, workers)] * len(self._receivers)
         self._waiting: list[list[Any]] = [[] for _ in self._receivers]
         self._turn = sender % len(self._receivers)

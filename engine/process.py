@@ -226,9 +226,11 @@ class Process:
             self._do_what_is_due()
             return
         try:
-            event = self._events.get(timeout=timeout)
+            self._handle(self._events.get(timeout=timeout))
         except queue.Empty:
             return
+
+    def _handle(self, event: Event) -> None:
         match event:
             case EpochDone() | InputEnded():
                 self._member.report(event, time.monotonic())

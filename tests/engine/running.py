@@ -91,7 +91,8 @@ class Running:
         for thread in self._threads:
             thread.join()
         for pipe in (self.process.stdout, self.process.stderr):
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
         return code
 
     @property
