@@ -1,10 +1,12 @@
 """Poll source partitions when they are due."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine.chunks import chunks
 from engine.inputs import StatefulSourcePartition, StatelessSourcePartition
+from engine.shapes import iterate, shown
 
 SourcePartition = StatefulSourcePartition[Any, Any] | StatelessSourcePartition[Any]
 
@@ -34,8 +36,11 @@ class Polled:
         """Whether it should be polled."""
         return not self.ended and (self.due is None or self.due <= now)
 
-    def poll(self, now: datetime) -> Iterable[Any]:
+    def poll(self, now: datetime) -> tuple[list[Any], Iterator[list[Any]] | None]:
         """Get the next batch; `ended` is set where there is none any more.
+
+        Returns:
+            Items, and the lists of those that follow if the partition gave an iterator.
 
         Raises:
             Exception: Whatever the partition raises, but for `StopIteration`.
@@ -44,17 +49,27 @@ class Polled:
             batch = self.part.next_batch()
         except StopIteration:
             self.close()
-            return ()
+            return [], None
+        rest = None
+        if isinstance(batch, list):
+            items = batch
+        else:
+            rest = chunks(iter, (iterate(batch, _not_a_batch),), _not_a_batch)
+            items = next(rest, [])
         self.due = self.part.next_awake() if self._asks else None
-        if batch:
+        if items:
             self._backoff = _BACKOFF_FIRST
         elif self.due is None:
             self.due = now + self._backoff
             self._backoff = min(self._backoff * 2, _BACKOFF_MOST)
-        return batch
+        return items, rest
 
     def close(self) -> None:
         """Close the partition, once; it is polled no more."""
         if not self.ended:
             self.ended = True
             self.part.close()
+
+
+def _not_a_batch(got: object) -> TypeError:
+    return TypeError(f"next_batch has to return an iterable, not {shown(got)}")

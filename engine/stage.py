@@ -8,17 +8,16 @@ parked stage keeps. A barrier, or the end of input, is handled when the stack is
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from time import perf_counter
 from typing import Any
 
-from engine.chunks import chunks
 from engine.context import WorkerContext
 from engine.exchange import BATCH_ITEMS, Inbound, Outbound, worth_sending
 from engine.keyed import KeyedOperator
 from engine.messages import Batch
 from engine.nodes import Branched, RunningNode, cut
 from engine.polling import Polled
-from engine.shapes import iterate, shown
 
 LARGEST_BATCH = 8192
 """Items that a node is given at once; longer lists are cut."""
@@ -365,12 +364,7 @@ class SourceStage(Stage):
         until = perf_counter() + _GATHER_SECONDS
         while len(gathered) < enough:
             try:
-                batch = self._guard(self._entry, partition.poll, now)
-                if not isinstance(batch, (list, tuple)):
-                    rest = self._guard(self._entry, iterate, batch, _not_a_batch)
-                    self._stack.append((self._entry, chunks(iter, (gathered, rest), _not_a_batch)))
-                    self.polled = True
-                    return True
+                batch, rest = self._guard(self._entry, partition.poll, now)
             except BaseException as error:
                 # What was read before it failed flows first.
                 if not gathered:
@@ -378,14 +372,13 @@ class SourceStage(Stage):
                 self._error = error
                 break
             gathered += batch
+            if rest is not None:
+                self._stack.append((self._entry, chain([gathered], rest)))
+                break
             if not batch or self._one_poll or not partition.is_due(now) or perf_counter() > until:
                 break
             enough = worth_sending(gathered[-1])
-        if gathered:
-            self.polled = True
+        self.polled = self.polled or bool(gathered)
+        if gathered and not self._stack:
             self._push([(self._entry, gathered)])
         return bool(gathered) or partition.ended
-
-
-def _not_a_batch(got: object) -> TypeError:
-    return TypeError(f"next_batch has to return an iterable, not {shown(got)}")

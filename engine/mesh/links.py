@@ -54,12 +54,15 @@ class Link:
 
     def serve(self) -> None:
         """Read, report, and send what there is to send."""
-        if self.ending:
-            if self.transport.drain():
-                self.close()
-                return
-        elif not self._parked:
-            for event in self.transport.read(self.connection, time.monotonic()):
+        if self.ending and self.transport.drain():
+            self.close()
+            return
+        # With TLS there may be more to read than the loop knows of, so this goes on to the end.
+        while not self._parked and not self.ending:
+            events = self.transport.read(self.connection, time.monotonic())
+            if not events:
+                break
+            for event in events:
                 self._report(self, event)
                 if not self.open:
                     return
@@ -107,6 +110,8 @@ class Link:
 
     def tick(self, now: float) -> None:
         """Send heartbeats and judge time limits."""
+        if not self.open:
+            return
         if now >= self._ends_at:
             self.close()
         elif not self.ending:

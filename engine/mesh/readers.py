@@ -127,7 +127,9 @@ class MessageReader(Generic[E]):
             self._long_filled += count
             if self._long_filled == len(self._long):
                 body, self._long = self._long, None
-                self._decode(self._long_kind, body, events)
+                event = self._decoder(self._long_kind)(body)
+                if event is not None:
+                    events.append(event)
             return
         self._end += count
         buffer, start, end = self._buffer, self._start, self._end
@@ -142,16 +144,13 @@ class MessageReader(Generic[E]):
                         self._begin_long(kind, length, start + header_size)
                         start = end
                     break
-                self._decode(kind, buffer[start + header_size : stop], events)
+                event = self._decoder(kind)(buffer[start + header_size : stop])
+                if event is not None:
+                    events.append(event)
                 start = stop
         finally:
             self._start = start
         self._make_room()
-
-    def _decode(self, kind: int, body: bytearray, events: list[E]) -> None:
-        event = self._decoder(kind)(body)
-        if event is not None:
-            events.append(event)
 
     def _decoder(self, kind: int) -> Callable[[bytearray], E | None]:
         try:
