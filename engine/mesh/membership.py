@@ -257,7 +257,7 @@ class Membership:
             return
         peer.settle(link, purpose)
         if peer.complete:
-            _log.info("connected to %s", peer)
+            _log.debug("connected to %s", peer)
         self._check_assembled()
 
     def _check_assembled(self) -> None:

@@ -179,7 +179,8 @@ class MeshPlane(Plane):
     def _watch(self, link: Link) -> None:
         """Wait to write only while there is something to write."""
         link.flush()
-        wanted = select.POLLIN | (select.POLLOUT if link.connection.pending else 0)
+        writes = link.transport.wants_write(link.connection)
+        wanted = select.POLLIN | (select.POLLOUT if writes else 0)
         if wanted != link.watched and link.transport.fileno() in self._by_fd:
             link.watched = wanted
             self._poller.modify(link.transport.fileno(), wanted)

@@ -45,7 +45,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "ENGINE_LOG_FORMAT": "text", **env},
+            env={**os.environ, "ENGINE_LOG_FORMAT": "text", "ENGINE_LOG_LEVEL": "DEBUG", **env},
             cwd=folder,
             text=True,
         )
