@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.fleet.plugin"]
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
