@@ -32,11 +32,9 @@ class FlatMapBatch(NamedTuple):
     Args:
         mapper: From a list of items to an iterable of items. A list is passed on as it is;
             anything else is pulled in slices.
-        keyed: Whether the mapper unpacks `(key, value)` 2-tuples.
     """
 
     mapper: Callable[[list[Any]], Iterable[Any]]
-    keyed: bool = False
 
 
 class FlatMapChunks(NamedTuple):
@@ -44,11 +42,9 @@ class FlatMapChunks(NamedTuple):
 
     Args:
         mapper: From a list of items to an iterator of lists of items.
-        keyed: Whether the mapper unpacks `(key, value)` 2-tuples.
     """
 
     mapper: Callable[[list[Any]], Iterator[list[Any]]]
-    keyed: bool = False
 
 
 class Branch(NamedTuple):

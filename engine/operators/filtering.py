@@ -102,7 +102,7 @@ def filter_value(
             check_pair(current(items, rest))
             raise
 
-    down: KeyedStream[V] = up.scope.add(FlatMapBatch(filter_values, keyed=True), up)
+    down: KeyedStream[V] = up.scope.add(FlatMapBatch(filter_values), up)
     return down
 
 
@@ -176,5 +176,5 @@ def filter_map_value(
             check_pair(current(items, rest))
             raise
 
-    down: KeyedStream[W] = up.scope.add(FlatMapBatch(filter_map_values, keyed=True), up)
+    down: KeyedStream[W] = up.scope.add(FlatMapBatch(filter_map_values), up)
     return down

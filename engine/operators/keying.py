@@ -82,5 +82,5 @@ def key_rm(step_id: str, up: KeyedStream[X]) -> Stream[X]:
             check_pair(current(items, rest))
             raise
 
-    down: Stream[X] = up.scope.add(FlatMapBatch(remove_keys, keyed=True), up)
+    down: Stream[X] = up.scope.add(FlatMapBatch(remove_keys), up)
     return down

@@ -83,7 +83,7 @@ def map_value(step_id: str, up: KeyedStream[V], mapper: Callable[[V], W]) -> Key
             check_pair(current(items, rest))
             raise
 
-    down: KeyedStream[W] = up.scope.add(FlatMapBatch(map_values, keyed=True), up)
+    down: KeyedStream[W] = up.scope.add(FlatMapBatch(map_values), up)
     return down
 
 
@@ -170,7 +170,7 @@ def flat_map_value(
     def flat_map_values(items: list[tuple[str, V]]) -> Iterator[list[tuple[str, W]]]:
         return keyed_chunks(map_values(items), wrong)
 
-    down: KeyedStream[W] = up.scope.add(FlatMapChunks(flat_map_values, keyed=True), up)
+    down: KeyedStream[W] = up.scope.add(FlatMapChunks(flat_map_values), up)
     return down
 
 
