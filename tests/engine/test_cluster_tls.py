@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from engine.settings import TlsFiles
 from tests.engine.mesh.certificates import Authority
 from tests.engine.running import Launcher, free_ports, launcher
 from tests.engine.test_cluster_failures import FINITE
-
-from engine.settings import TlsFiles
 
 
 @pytest.fixture
