@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.fleet.plugin"]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
