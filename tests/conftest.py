@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
