@@ -8,7 +8,6 @@ from engine import logs
 from engine.chunks import user_error
 from engine.errors import DataflowRuntimeError
 from engine.failure import describe
-from engine.inputs import AbortExecution
 
 
 class WorkerContext:
@@ -41,9 +40,8 @@ class WorkerContext:
 
         Raises:
             DataflowRuntimeError: With the user's exception as its `__cause__`.
-            AbortExecution: If that is what it is.
         """
-        if isinstance(error, (AbortExecution, DataflowRuntimeError)):
+        if isinstance(error, DataflowRuntimeError):
             raise error
         cause = user_error(error)
         problem = describe(cause)

@@ -35,6 +35,7 @@ BATCH_BYTES = 1 << 18
 
 _MEMO_KEYS = 1 << 16
 _SAMPLE = 64
+_SIZED = 8
 _FEW_KEYS = 16
 
 
@@ -57,11 +58,6 @@ def window(route: Route, workers: int) -> int:
     """
     most = 1 << 16 if route is Route.BALANCED else 1 << 19
     return max(1 << 15, min(most, (1 << 22) // workers))
-
-
-def worth_sending(item: Any) -> int:
-    """How many items like this are worth a message."""
-    return max(1, min(BATCH_ITEMS, BATCH_BYTES // approximate_size(item)))
 
 
 class Owners(dict[str, int]):
@@ -111,7 +107,7 @@ class Outbound:
         self.credit = [window(exchange.route, workers)] * len(self._receivers)
         self._waiting: list[list[Any]] = [[] for _ in self._receivers]
         self._turn = sender % len(self._receivers)
-        self._limit = BATCH_ITEMS
+        self._bytes = [0] * len(self._receivers)
         self._owners = Owners(workers)
         self._part_owner = part_owner or self._owners.__getitem__
         self._distribute = self._choose_distribute()
@@ -134,11 +130,14 @@ class Outbound:
             TypeError: If an item has no `str` key and the route needs one.
             Exception: Whatever `pickle` raises of an item.
         """
-        self._limit = worth_sending(items[0])
+        size = _mean_size(items)
+        before = [len(waiting) for waiting in self._waiting]
         self._distribute(items)
         for index, waiting in enumerate(self._waiting):
-            if len(waiting) >= self._limit:
-                self._send(index)
+            if len(waiting) > before[index]:
+                self._bytes[index] += (len(waiting) - before[index]) * size
+                if self._is_full(index):
+                    self._send(index)
 
     def _to_one(self, items: list[Any]) -> None:
         self._waiting[0] += items
@@ -161,31 +160,35 @@ class Outbound:
             self._waiting[ready[self._turn % len(ready)]] += items[start : start + share]
             self._turn += 1
 
+    def _is_full(self, index: int) -> bool:
+        """Whether what waits for a receiver is worth a message."""
+        return len(self._waiting[index]) >= BATCH_ITEMS or self._bytes[index] >= BATCH_BYTES
+
     def _send(self, index: int) -> None:
         """Send what waits for a receiver, as far as there is credit."""
         while self._waiting[index] and self.credit[index] > 0:
             waiting = self._waiting[index]
-            self._waiting[index] = waiting[self._limit :]
-            self._send_batch(index, waiting[: self._limit])
+            size = max(1, self._bytes[index] // len(waiting))
+            count = max(1, min(BATCH_ITEMS, BATCH_BYTES // size, len(waiting)))
+            self._waiting[index] = waiting[count:]
+            self._bytes[index] = size * len(self._waiting[index])
+            self._send_batch(index, waiting[:count], size * count)
 
-    def _send_batch(self, index: int, items: list[Any]) -> None:
+    def _send_batch(self, index: int, items: list[Any], cost: int) -> None:
         channel = self._channels[index]
         batch: Batch
         if self._outlet.is_remote(channel.receiver):
             grouped = self.exchange.route is Route.KEYED and _few_keys(items)
             batch = Encoded.dump(channel, _group(items) if grouped else items, grouped=grouped)
         else:
-            batch = Items(channel, items, _cost(items))
+            batch = Items(channel, items, cost)
         self.credit[index] -= batch.cost
         self._outlet.send(channel.receiver, batch)
 
     @property
     def blocked(self) -> bool:
         """Whether a full batch waits for credit, so that the stage has to park."""
-        for index, waiting in enumerate(self._waiting):
-            if self.credit[index] <= 0 and len(waiting) >= self._limit:
-                return True
-        return False
+        return any(credit <= 0 and self._is_full(index) for index, credit in enumerate(self.credit))
 
     @property
     def waiting(self) -> bool:
@@ -266,10 +269,10 @@ class Inbound:
             self._owed = 0
 
 
-def _cost(items: list[Any]) -> int:
-    """About how many bytes a batch holds, from its first, middle and last item."""
-    sample = (items[0], items[len(items) // 2], items[-1])
-    return max(64, sum(map(approximate_size, sample)) // 3) * len(items)
+def _mean_size(items: list[Any]) -> int:
+    """About how many bytes an item of a batch takes, from a few of them."""
+    sample = items if len(items) <= _SIZED else items[:: -(-len(items) // _SIZED)]
+    return max(64, sum(map(approximate_size, sample)) // len(sample))
 
 
 def _few_keys(items: Sequence[tuple[str, Any]]) -> bool:

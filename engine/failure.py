@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine.errors import (
+    CannotWriteError,
     DataflowRuntimeError,
     EngineError,
     FlowLoadError,
+    FlowNotFoundError,
     InterruptedRunError,
     PeerLostError,
 )
@@ -186,6 +188,8 @@ def _traceback(error: BaseException) -> str:
     culprit, is_users = error, isinstance(error, (DataflowRuntimeError, FlowLoadError))
     if is_users and error.__cause__ is not None:
         culprit = error.__cause__
+        if isinstance(culprit, (CannotWriteError, FlowNotFoundError)):
+            return ""
     elif isinstance(error, EngineError) and not is_users and error.exit_code != 1:
         return ""
     try:

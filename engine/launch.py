@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from engine.errors import InterruptedRunError
 from engine.failure import Failure, first
+from engine.lifeline import Guard
 from engine.local import Child, LocalCluster, start
 from engine.relay import Lines, Output, Writer
 from engine.report import describe
@@ -74,14 +75,17 @@ class _Launcher:
     def __post_init__(self) -> None:
         self.stdout, self.stderr = Output(1), Output(2)
         self._lifeline: int | None = None
+        self._guard: Guard | None = None
         self._wakeup = select.poll()
         self._wakeup.register(self.wakeup_fd, select.POLLIN)
 
     def start(self) -> None:
+        self._guard = Guard()
         parent_fd, self._lifeline = os.pipe()
         try:
             for child in start(self.cluster, os.environ, parent_fd, self._writers):
                 self.children.append(child)
+                self._guard.watch(child.popen.pid)
         finally:
             os.close(parent_fd)
 
@@ -123,6 +127,8 @@ class _Launcher:
                 pipe.close()
         if self._lifeline is not None:
             os.close(self._lifeline)
+        if self._guard is not None:
+            self._guard.close()
 
     def _goes_on(self) -> bool:
         return any(
@@ -237,11 +243,10 @@ class _Launcher:
         """Whether it only says that somebody has asked for the end."""
         if failure.exit_code == _INTERRUPTED:
             return True
-        if failure.lost is None or failure.lost >= len(self.children):
+        if self.stop is None or failure.lost is None or failure.lost >= len(self.children):
             return False
         lost = self.children[failure.lost]
-        in_order = self.stop is not None and lost.code in (0, _INTERRUPTED)
-        return in_order or -(lost.code or 0) in lost.sent
+        return lost.code in (0, _INTERRUPTED) or -(lost.code or 0) in lost.sent
 
 
 @contextlib.contextmanager

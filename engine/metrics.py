@@ -8,7 +8,7 @@ output is not yet.
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
@@ -192,6 +192,7 @@ class ProcessStats:
         pid: Its operating system's process ID.
         started_at: When it started, as Unix time.
         started_clock: When it started, as `time.monotonic()`.
+        look: Brings what is known of the peers up to date; called before it is shown.
     """
 
     process_id: int
@@ -206,6 +207,7 @@ class ProcessStats:
     pid: int = field(default_factory=os.getpid)
     started_at: float = field(default_factory=time.time)
     started_clock: float = field(default_factory=time.monotonic)
+    look: Callable[[], None] = lambda: None
 
     @property
     def items_in(self) -> int:
@@ -224,6 +226,7 @@ class ProcessStats:
 
     def not_ready(self) -> str | None:
         """Why the process does no work, or `None` if it is ready."""
+        self.look()
         absent = [
             f"process {process} at {peer.address}" + (f" ({peer.reason})" if peer.reason else "")
             for process, peer in sorted(self.peers.copy().items())

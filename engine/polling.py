@@ -30,7 +30,7 @@ class Polled:
         self.ended = False
         self._asks = type(part).next_awake not in _DEFAULT_AWAKE
         self._backoff = _BACKOFF_FIRST
-        self.due: datetime | None = part.next_awake() if self._asks else None
+        self.due = self._next_awake()
 
     def is_due(self, now: datetime) -> bool:
         """Whether it should be polled."""
@@ -56,13 +56,20 @@ class Polled:
         else:
             rest = chunks(iter, (iterate(batch, _not_a_batch),), _not_a_batch)
             items = next(rest, [])
-        self.due = self.part.next_awake() if self._asks else None
+        self.due = self._next_awake()
         if items:
             self._backoff = _BACKOFF_FIRST
         elif self.due is None:
             self.due = now + self._backoff
             self._backoff = min(self._backoff * 2, _BACKOFF_MOST)
         return items, rest
+
+    def _next_awake(self) -> datetime | None:
+        due = self.part.next_awake() if self._asks else None
+        if due is not None and (not isinstance(due, datetime) or due.tzinfo is None):
+            msg = f"next_awake has to return a datetime with a time zone or None, not {shown(due)}"
+            raise TypeError(msg)
+        return due
 
     def close(self) -> None:
         """Close the partition, once; it is polled no more."""

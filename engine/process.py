@@ -173,15 +173,26 @@ class Process:
         listener = listen(self._settings, hello)
         self._mesh = Mesh(self._settings, hello, listener, self._events.put)
         self._mesh.start()
+        self.stats.look = self._look_at_peers
 
     def _assembled(self, links: dict[int, DataLink]) -> None:
         self._links = links
         self._is_assembled = True
-        for peer in self.stats.peers.values():
-            peer.state = "connected"
         first_worker = self._id * self._settings.workers
         listing = list_partitions(self._plan, first_worker, self._id)
         self._member.assembled(listing, time.monotonic())
+
+    def _look_at_peers(self) -> None:
+        """Bring what health shows of the peers up to date; called by the thread of health."""
+        if self._mesh is None:
+            return
+        for process, view in self._mesh.view().items():
+            peer = self.stats.peers[process]
+            peer.last_heard = view.last_heard
+            if peer.state == "lost":
+                continue
+            peer.state = "connected" if view.connected else "missing"
+            peer.reason = view.reason
 
     # What the member has done for it.
 
@@ -241,11 +252,14 @@ class Process:
             case StopAsked(reason):
                 self._stop(reason)
             case WorkerFailed(AbortExecution()):
+                _log.warning("a source has aborted the run; nothing more is done")
                 self._aborted = True
             case WorkerFailed(error) | MeshFailed(error):
                 self._fail(error)
             case PeerLost(process, address, reason):
                 self._gone.add(process)
+                self.stats.peers[process].state = "lost"
+                self.stats.peers[process].reason = reason
                 self._fail(PeerLostError(process, address, reason))
             case LinkLost(process, reason):
                 self._suspect(process, f"its data connection: {reason}")
@@ -356,6 +370,7 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
         EngineError: If it cannot be started.
     """
     logs.configure(settings.process_id)
+    _allow_many_files()
     process = Process(flow, settings)
     _install_signals(process)
     server = None
@@ -377,6 +392,15 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
     return outcome.exit_code
 
 
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as it goes: partitions of sources may be many."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _install_signals(process: Process) -> None:
     """The first signal ends the cluster in order, the second this process at once."""
     reasons: dict[int, Reason] = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
@@ -396,5 +420,6 @@ def _end_at_once(code: int) -> None:
     """End although a worker is still in user code; what was printed is not lost."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if stream is not None:
+            stream.flush()
     os._exit(code)

@@ -21,9 +21,12 @@ def describe(failure: Failure) -> str:
 def report(failure: Failure, report_fd: int | None) -> None:
     """Hand a failure to the launcher, if there is one, or print it."""
     if report_fd is None:
-        sys.stdout.flush()
-        sys.stderr.write(f"{describe(failure)}\n")
-        sys.stderr.flush()
+        # Either may be closed, and then it is None.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        if sys.stderr is not None:
+            sys.stderr.write(f"{describe(failure)}\n")
+            sys.stderr.flush()
         return
     # Only a launched process reports in JSON.
     import json

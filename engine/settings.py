@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from engine.errors import ConfigurationError
 
+LONGEST_SECONDS = 31_536_000
+"""A year: longer than anybody waits, and safe for every clock."""
+
 
 class Address(NamedTuple):
     """Where a process listens for its peers."""
@@ -127,8 +130,11 @@ class ClusterSettings:
             if getattr(self, name) <= 0:
                 msg = f"{name.replace('_', ' ')} has to be more than 0 seconds"
                 raise ConfigurationError(msg)
-        if self.epoch_interval < 0:
-            msg = "the epoch interval has to be 0 seconds or more"
+            if getattr(self, name) > LONGEST_SECONDS:
+                msg = f"{name.replace('_', ' ')} has to be {LONGEST_SECONDS} seconds at most"
+                raise ConfigurationError(msg)
+        if self.epoch_interval != 0 and not 0.0001 <= self.epoch_interval <= LONGEST_SECONDS:
+            msg = f"the epoch interval has to be 0, or from 0.0001 to {LONGEST_SECONDS} seconds"
             raise ConfigurationError(msg)
 
     @property

@@ -13,11 +13,14 @@ from time import perf_counter
 from typing import Any
 
 from engine.context import WorkerContext
-from engine.exchange import BATCH_ITEMS, Inbound, Outbound, worth_sending
+from engine.errors import DataflowRuntimeError
+from engine.exchange import BATCH_BYTES, BATCH_ITEMS, Inbound, Outbound
+from engine.inputs import AbortExecution
 from engine.keyed import KeyedOperator
 from engine.messages import Batch
 from engine.nodes import Branched, RunningNode, cut
 from engine.polling import Polled
+from engine.sizes import approximate_size
 
 LARGEST_BATCH = 8192
 """Items that a node is given at once; longer lists are cut."""
@@ -58,6 +61,8 @@ class Stage:
         self._sequence: Iterator[bool] | None = None
         self._consuming: tuple[Inbound, int] | None = None
         self._turn = 0
+        self._notified = False
+        self._largest = 0
 
     # What differs for a stage that starts at a source.
 
@@ -98,6 +103,7 @@ class Stage:
     def run(self, quota: int) -> bool:
         """Work off up to `quota` batches of input; tell whether anything was done."""
         worked = False
+        self._notified = False
         now = self._context.now()
         self._context.epoch = self.epoch_done + 1
         while self._drain():
@@ -149,9 +155,11 @@ class Stage:
         if self._input_ended():
             return self._end()
         operator = self._entry.operator
-        if operator is not None:
+        if operator is not None and not self._notified:
             due = operator.next_notify()
             if due is not None and due <= now:
+                # Once a run: a time that stays in the past must not keep all else waiting.
+                self._notified = True
                 return self._notify(operator, now)
         return None
 
@@ -219,6 +227,8 @@ class Stage:
                 self._context.fail(node.step_id, error)
             stats.observe(perf_counter() - started)
             if isinstance(out, list):
+                if out:
+                    self._largest = max(self._largest, len(out) * approximate_size(out[-1]))
                 if len(out) > LARGEST_BATCH:
                     self._stack.append((node, cut(out, LARGEST_BATCH)))
                 else:
@@ -315,6 +325,7 @@ class SourceStage(Stage):
         self._one_poll = one_poll
         self._to_poll: deque[Polled] = deque()
         self._error: BaseException | None = None
+        self._gather = 1
         self.polled = False
 
     def request_barrier(self, epoch: int, *, last: bool) -> None:
@@ -358,14 +369,17 @@ class SourceStage(Stage):
         return False
 
     def _poll(self, partition: Polled, now: datetime) -> bool:
-        """Poll a partition, again and again while it gives little at a time."""
+        """Poll a partition, again and again while it gives little at a time.
+
+        How much is gathered grows as long as no step makes much data of it.
+        """
         gathered: list[Any] = []
-        enough = BATCH_ITEMS
+        self._adapt_gather()
         until = perf_counter() + _GATHER_SECONDS
-        while len(gathered) < enough:
+        while len(gathered) < self._gather:
             try:
-                batch, rest = self._guard(self._entry, partition.poll, now)
-            except BaseException as error:
+                batch, rest = self._polled(partition, now)
+            except (AbortExecution, DataflowRuntimeError) as error:
                 # What was read before it failed flows first.
                 if not gathered:
                     raise
@@ -377,8 +391,23 @@ class SourceStage(Stage):
                 break
             if not batch or self._one_poll or not partition.is_due(now) or perf_counter() > until:
                 break
-            enough = worth_sending(gathered[-1])
         self.polled = self.polled or bool(gathered)
         if gathered and not self._stack:
             self._push([(self._entry, gathered)])
         return bool(gathered) or partition.ended
+
+    def _adapt_gather(self) -> None:
+        much = self._largest > BATCH_BYTES
+        self._gather = max(1, self._gather // 2) if much else min(BATCH_ITEMS, self._gather * 2)
+        self._largest = 0
+
+    def _polled(
+        self, partition: Polled, now: datetime
+    ) -> tuple[list[Any], Iterator[list[Any]] | None]:
+        self._context.log.step = self._entry.step_id
+        try:
+            return partition.poll(now)
+        except AbortExecution:
+            raise
+        except BaseException as error:
+            self._context.fail(self._entry.step_id, error)

@@ -7,10 +7,18 @@ from ctl.installation import check_extra, check_packages
 
 _CLICK_USAGE = 2
 _USAGE = 64
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line of this process, and exit."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+def _main() -> None:
     try:
         check_packages()
         check_extra()

@@ -3,15 +3,18 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zlib import adler32
 
+from engine.errors import CannotWriteError
 from engine.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 
 class _FileSinkPartition(StatefulSinkPartition[str, int]):
     def __init__(self, path: Path, end: str, resume_state: int | None) -> None:
+        self._path = path
         self._end = end
         self._offset = resume_state or 0
         try:
@@ -40,19 +43,32 @@ class _FileSinkPartition(StatefulSinkPartition[str, int]):
 
     def write_batch(self, values: list[str]) -> None:
         data = (self._end.join(values) + self._end).encode() if values else b""
-        self._file.write(data)
+        with _writing(self._path):
+            self._file.write(data)
         self._offset += len(data)
 
     def snapshot(self) -> int:
-        self._file.flush()
-        if self._is_regular and self._synced != self._offset:
-            # Resuming relies on these bytes, after a power failure as well.
-            os.fsync(self._file.fileno())
-            self._synced = self._offset
+        with _writing(self._path):
+            self._file.flush()
+            if self._is_regular and self._synced != self._offset:
+                # Resuming relies on these bytes, after a power failure as well.
+                os.fsync(self._file.fileno())
+                self._synced = self._offset
         return self._offset
 
     def close(self) -> None:
-        self._file.close()
+        with _writing(self._path):
+            self._file.close()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the file in the error of a disk that is full or broken."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot write {str(path)!r}: {error.strerror}"
+        raise CannotWriteError(msg) from error
 
 
 class FileSink(FixedPartitionedSink[str, int]):

@@ -38,6 +38,9 @@ def _stop_writing() -> None:
 
 class _StdOutPartition(StatelessSinkPartition[Any]):
     def write_batch(self, items: list[Any]) -> None:
+        if sys.stdout is None:
+            msg = "the standard output is closed"
+            raise CannotWriteError(msg)
         text = "".join([f"{item!s}\n" for item in items])
         with _writing:
             try:
@@ -47,6 +50,10 @@ class _StdOutPartition(StatelessSinkPartition[Any]):
             except BrokenPipeError as error:
                 _stop_writing()
                 msg = "nobody reads the standard output any more"
+                raise CannotWriteError(msg) from error
+            except OSError as error:
+                _stop_writing()
+                msg = f"cannot write to the standard output: {error.strerror}"
                 raise CannotWriteError(msg) from error
 
 

@@ -15,6 +15,7 @@ from engine.mesh.reports import (
     MeshFailed,
     Message,
     PeerLost,
+    PeerView,
 )
 from engine.settings import ClusterSettings
 
@@ -70,6 +71,10 @@ class Mesh:
     def broadcast(self, message: dict[str, Any]) -> None:
         """Send to every connected peer."""
         self._loop.call(lambda: self._membership.broadcast(message))
+
+    def view(self) -> dict[int, PeerView]:
+        """What is known of each peer now."""
+        return self._membership.view()
 
     def close(self, limit: float = 1.0) -> None:
         """Say bye, send what is pending, and end the thread.

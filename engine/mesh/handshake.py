@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from engine.mesh.events import (
     MISMATCH,
+    TRY_AGAIN,
     UNAUTHORISED,
     Established,
     Refusal,
@@ -77,7 +78,7 @@ class Handshake:
             return None
         kind, body = got
         if kind is Kind.REJECT:
-            return _read_reject(body)
+            return self._take_reject(_read_reject(body))
         if kind is not self._due:
             msg = f"it sent {kind.name} when {self._due.name} was due"
             raise FrameError(msg)
@@ -89,6 +90,13 @@ class Handshake:
         if self._dialer and (rejected := self._judge(self.peer)):
             return rejected
         return Established(self.peer)
+
+    def _take_reject(self, rejected: Rejected) -> Rejected:
+        proved = self._secret is None or self._due is Kind.ACCEPT
+        if proved or rejected.code == UNAUTHORISED:
+            return rejected
+        # Whoever has the port of a peer could end this process with a false difference.
+        return replace(rejected, code=TRY_AGAIN)
 
     def _send_hello(self) -> None:
         body = self.hello.encode()

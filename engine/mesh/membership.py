@@ -40,6 +40,7 @@ from engine.mesh.reports import (
     MeshFailed,
     Message,
     PeerLost,
+    PeerView,
 )
 from engine.mesh.strangers import StrangerLog
 from engine.settings import ClusterSettings
@@ -99,6 +100,10 @@ class Membership:
     def done(self) -> bool:
         """Whether everything is closed, in order."""
         return self._state is _State.CLOSING and not self._links
+
+    def view(self) -> dict[int, PeerView]:
+        """What is known of each peer now; callable from any thread."""
+        return {process: peer.view for process, peer in self._peers.copy().items()}
 
     def begin(self) -> None:
         """Begin to assemble."""

@@ -11,6 +11,7 @@ from engine.mesh.dial import Dial
 from engine.mesh.hello import Hello, Purpose
 from engine.mesh.links import Link
 from engine.mesh.loop import Loop
+from engine.mesh.reports import PeerView
 from engine.mesh.transport import broken_because
 from engine.settings import Address
 
@@ -87,6 +88,14 @@ class Peer:
     def complete(self) -> bool:
         """Whether both of its links are established."""
         return self.control is not None and self.data is not None
+
+    @property
+    def view(self) -> PeerView:
+        """What is known of it now; readable from any thread."""
+        control = self.control
+        if control is None or self.data is None:
+            return PeerView(connected=False, reason=self.reason, last_heard=None)
+        return PeerView(connected=True, reason="", last_heard=control.connection.last_heard)
 
     def __str__(self) -> str:
         return f"process {self.process} at {self.address}"

@@ -133,6 +133,11 @@ class Connection:
         return self._handshake.silent
 
     @property
+    def last_heard(self) -> float:
+        """When the last bytes came, in monotonic seconds."""
+        return self._last_heard
+
+    @property
     def pending(self) -> int:
         """Bytes that wait to be sent."""
         return self._queue.pending

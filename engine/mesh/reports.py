@@ -50,4 +50,18 @@ class MeshFailed(NamedTuple):
     error: EngineError
 
 
+class PeerView(NamedTuple):
+    """What is known of a peer now.
+
+    Args:
+        connected: Whether both of its connections are established.
+        reason: Why they are not, as a clause.
+        last_heard: When it was last heard, in monotonic seconds, if it is connected.
+    """
+
+    connected: bool
+    reason: str
+    last_heard: float | None
+
+
 MeshEvent = Assembled | Message | PeerLost | MeshFailed

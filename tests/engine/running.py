@@ -45,7 +45,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "ENGINE_LOG_FORMAT": "text", "ENGINE_LOG_LEVEL": "DEBUG", **env},
+            env={**os.environ, "ENGINE_LOG_FORMAT": "text", **env},
             cwd=folder,
             text=True,
         )
@@ -126,7 +126,7 @@ class Launcher:
     ) -> Running:
         """Start one process of a cluster."""
         words = ["-P", "-m", "engine.run", flow, "-i", process, "-a", addresses(ports)]
-        return self.python(*words, *flags, **env)
+        return self.python(*words, *flags, **{"ENGINE_LOG_LEVEL": "DEBUG", **env})
 
     def cluster(self, flow: Path, count: int, *flags: object, **env: str) -> list[Running]:
         """Start all processes of a cluster."""
