@@ -1,5 +1,7 @@
 """What happens to a cluster of real processes when something goes wrong."""
 
+import contextlib
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.running import Launcher, free_ports, launcher
+from tests.engine.running import Launcher, eventually, free_ports, launcher
 
 ENDLESS = """
 import os
@@ -308,3 +310,44 @@ def test_a_process_without_the_secret_is_refused(
     friend = start.member(finite, 1, ports, ENGINE_SECRET="right")
     assert [first.code(), friend.code()] == [0, 0]
     assert "right" not in first.err + stranger.err + friend.err
+
+
+def processes_of(launcher: int) -> dict[str, int]:
+    """By process ID of the cluster, the process on this machine."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_text().split("\0")
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if parent == str(launcher) and "-i" in words:
+                found[words[words.index("-i") + 1]] = int(folder.name)
+    return found
+
+
+def test_a_frozen_process_of_a_local_cluster_is_its_failure(start: Launcher, quiet: Path) -> None:
+    words = ["-P", "-m", "engine.run", quiet, "-p", 2, "--heartbeat-timeout", 1]
+    cluster = start.python(*words)
+    eventually(lambda: cluster.out.count("running") == 2, "both to run")
+    os.kill(processes_of(cluster.process.pid)["1"], signal.SIGSTOP)
+    assert cluster.code() == 74
+    assert "lost process 1 at 127.0.0.1" in cluster.err
+    assert "no heartbeat for 1 s" in cluster.err
+
+
+def test_what_user_code_has_started_dies_with_the_launcher(start: Launcher) -> None:
+    flow = start.write(
+        "busy.py",
+        "import subprocess\nchild = subprocess.Popen(['sleep', '600'])\n"
+        + FINITE.replace("total =", "print(child.pid, flush=True)\nwhile True: pass\ntotal ="),
+    )
+    cluster = start.python("-P", "-m", "engine.run", flow, "-p", 2)
+    eventually(lambda: len(cluster.out.split()) == 2, "both children")
+    children = [Path("/proc") / pid for pid in cluster.out.split()]
+    cluster.process.kill()
+    eventually(lambda: not any(is_alive(child) for child in children), "the end of both")
+
+
+def is_alive(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return (folder / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False

@@ -69,6 +69,33 @@ counted = op.stateful_map("keep", op.key_on("key", hundredth, str), lambda s, v:
 op.output("out", counted, CountSink())
 """
 
+INFLATING_MAP = """
+names = op.input("inp", flow, TestingSource(range(100)))
+contents = op.map("read", names, lambda _: bytes(5_000_000))
+op.output("out", op.map("size", contents, len), CountSink())
+"""
+
+MIXED_SIZES = """
+class Mixed(StatelessSourcePartition):
+    def __init__(self, batches):
+        self.left = batches
+    def next_batch(self):
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return [("hot", b""), ("hot", bytes(1_000_000))]
+
+class MixedSource(DynamicSource):
+    def build(self, step_id, worker_index, worker_count):
+        return Mixed(150 if worker_index == 0 else 0)
+
+def slow(state, value):
+    time.sleep(0.005)
+    return None, len(value)
+items = op.input("inp", flow, MixedSource())
+op.output("out", op.stateful_map("slow", items, slow), CountSink())
+"""
+
 MEASURE = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:])
@@ -83,6 +110,8 @@ sys.exit(done.returncode)
         pytest.param(SLOW_WORKER, "-p2", 20_000, id="a slow process"),
         pytest.param(SLOW_WORKER, "-w2", 20_000, id="a slow thread"),
         pytest.param(HOT_KEY, "-p2", 20_000, id="a hot key"),
+        pytest.param(INFLATING_MAP, "-p1", 100, id="a map that makes much of little"),
+        pytest.param(MIXED_SIZES, "-p2", 300, id="small items and large ones"),
         pytest.param(HUGE_FLAT_MAP, "-p2", 100_000, id="a huge flat_map"),
     ],
 )

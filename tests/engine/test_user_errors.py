@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import engine.operators as op
 from engine.dataflow import Dataflow
 from engine.errors import DataflowRuntimeError
+from engine.inputs import AbortExecution, DynamicSource, StatelessSourcePartition
 from engine.testing import TestingSink, TestingSource, cluster_main, run_main
 
 
@@ -71,6 +73,50 @@ def test_a_stop_iteration_in_a_flat_map_is_the_cause() -> None:
     with pytest.raises(DataflowRuntimeError, match=r"user\.fail") as caught:
         run_main(flow)
     assert isinstance(caught.value.__cause__, StopIteration)
+
+
+def test_a_notification_that_stays_in_the_past_keeps_nothing_else_waiting() -> None:
+    class Impatient(op.StatefulLogic[int, int, None]):
+        def on_item(self, value: int) -> tuple[list[int], bool]:
+            return [value], op.StatefulLogic.RETAIN
+
+        def notify_at(self) -> datetime:
+            return datetime(2000, 1, 1, tzinfo=UTC)
+
+        def snapshot(self) -> None:
+            return None
+
+    out: list[tuple[str, int]] = []
+    flow = Dataflow("past")
+    items = op.input("inp", flow, TestingSource([("key", n) for n in range(50)]))
+    op.output("out", op.stateful("late", items, lambda _: Impatient()), TestingSink(out))
+    run_main(flow)
+    assert out == [("key", n) for n in range(50)]
+
+
+def test_an_abort_is_an_error_of_any_step_but_a_source() -> None:
+    with pytest.raises(DataflowRuntimeError, match=r"user\.fail"):
+        run_main(flow_that(AbortExecution()))
+
+
+class WaitsForLocalTime(StatelessSourcePartition[int]):
+    def next_batch(self) -> list[int]:
+        return []
+
+    def next_awake(self) -> datetime:
+        return datetime(2000, 1, 1)  # noqa: DTZ001  # the mistake
+
+
+class LocalTimeSource(DynamicSource[int]):
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> WaitsForLocalTime:
+        return WaitsForLocalTime()
+
+
+def test_a_time_without_a_zone_is_an_error_of_the_source() -> None:
+    flow = Dataflow("user")
+    op.output("out", op.input("inp", flow, LocalTimeSource()), TestingSink([]))
+    with pytest.raises(DataflowRuntimeError, match=r"user\.inp.*next_awake has to return"):
+        run_main(flow)
 
 
 PRELUDE = """
