@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar, TypeVar
 
 from engine.dataflow import Dataflow
@@ -163,6 +163,11 @@ class _IterablePartition(StatefulSourcePartition[X, int]):
         self._awake = None
         if self._end is not None:
             raise self._end
+        items = list(islice(self._items, self._batch_size))
+        if items and _SENTINELS.isdisjoint(map(type, items)):
+            self._position += len(items)
+            return items
+        self._items = chain(items, self._items)
         taken: list[X] = []
         room = self._batch_size
         for item in self._items:
