@@ -36,6 +36,8 @@ _log = logging.getLogger("engine.process")
 
 EXIT_CODES: dict[Reason, int] = {"finished": 0, "terminated": 0, "interrupted": 130}
 
+_GC_THRESHOLD = 50_000
+
 _FAREWELL_SECONDS = 1.0
 """How long to wait for what peers know of a failure."""
 
@@ -371,6 +373,7 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
     """
     logs.configure(settings.process_id)
     _allow_many_files()
+    _collect_less_garbage()
     process = Process(flow, settings)
     _install_signals(process)
     server = None
@@ -399,6 +402,18 @@ def _allow_many_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _collect_less_garbage() -> None:
+    """Have batches come and go without a look at each of their items.
+
+    A batch is thousands of tuples that are freed by their reference counts. By default Python
+    searches for cycles every 700 of them, which takes a tenth of the time of a dataflow.
+    """
+    import gc
+
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 20)
 
 
 def _install_signals(process: Process) -> None:
