@@ -112,6 +112,8 @@ class _Launcher:
             self._end_the_others()
         code, text = self._result()
         if text:
+            if self.stderr.in_line:
+                self.stderr.write(b"\n")
             self.stderr.write(text.encode("utf-8", "backslashreplace") + b"\n")
         while not (self.stdout.is_empty and self.stderr.is_empty):
             self._wait()

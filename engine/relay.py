@@ -28,11 +28,13 @@ class Output:
 
     Attributes:
         broken: Why nothing can be written any more; what comes later is dropped.
+        in_line: Whether what was written last lacks the end of its line.
     """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.broken: OSError | None = None
+        self.in_line = False
         self._waiting = bytearray()
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
@@ -53,6 +55,7 @@ class Output:
     def write(self, data: bytes) -> None:
         """Queue bytes and write what can be written now."""
         if data and self.broken is None:
+            self.in_line = not data.endswith(b"\n")
             self._waiting += data
             self.flush()
 

@@ -25,7 +25,9 @@ def report(failure: Failure, report_fd: int | None) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
         if sys.stderr is not None:
-            sys.stderr.write(f"{describe(failure)}\n")
+            # What user code printed may lack the end of its line.
+            gap = "\n" if failure.step is not None else ""
+            sys.stderr.write(f"{gap}{describe(failure)}\n")
             sys.stderr.flush()
         return
     # Only a launched process reports in JSON.

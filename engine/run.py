@@ -71,13 +71,15 @@ def _settle_in(options: Options) -> None:
     for fd in (options.listen_fd, options.report_fd):
         if fd is not None:
             os.set_inheritable(fd, False)
+    if options.addresses is not None or options.parent_fd is not None:
+        # Somebody keeps or relays the lines of each process, and shows them when they are printed.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if options.parent_fd is not None:
         from engine.lifeline import follow_parent
 
         follow_parent(options.parent_fd)
-        # The launcher relays lines; a user wants to see them when they are printed.
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         # The launcher has held signals back, so that each meets its handler.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
 

@@ -20,7 +20,7 @@ from tests.engine.test_cluster_failures import FAILING, QUIET
 
 PRELUDE = """
 import os, signal, subprocess, sys, threading
-process = int(sys.argv[sys.argv.index("-i") + 1])
+process = int(sys.argv[sys.argv.index("-i") + 1]) if "-i" in sys.argv else 0
 def wait():
     print("waiting", flush=True)
     threading.Event().wait()
@@ -43,6 +43,9 @@ class Cluster:
     def launch(self, processes: int, *flags: object, **env: str) -> Running:
         words = ("-m", "engine.run", "flow.py", "-p", processes, *flags)
         return self._started.python(*words, **{MARK: self._mark, **env})
+
+    def python(self, *words: object) -> Running:
+        return self._started.python(*words, **{MARK: self._mark})
 
     @property
     def pids(self) -> list[int]:
@@ -147,6 +150,18 @@ def test_a_failure_of_user_code_is_printed_once_and_last(cluster):
     assert "LookupError: item twenty is bad\n" in running.err
     assert re.search(r"error: flow failed in step 'endless.check' on worker \d", running.err)
     assert running.err.endswith("exit 70\n")
+
+
+def test_the_failure_of_an_only_process_starts_a_line(cluster, tmp_path):
+    """What a single process writes is passed on as it comes, whole lines or not."""
+    cluster.flow("sys.stderr.write('no end'); sys.stderr.flush(); os._exit(7)\n")
+    (tmp_path / "only.py").write_text(
+        "import sys\nfrom engine.launch import launch\nfrom engine.local import LocalCluster\n"
+        "sys.exit(launch(LocalCluster('flow.py', 1)))\n"
+    )
+    running = cluster.python("only.py")
+    assert running.code() == 7
+    assert running.err.startswith("no end\nerror: flow failed in process 0")
 
 
 @pytest.mark.parametrize("code", [7, 65])

@@ -212,3 +212,34 @@ def test_descriptors_of_the_launcher_are_not_for_what_user_code_starts(here):
     )
     text = run(here, "flow.py", "-p", "2")
     assert text.count("[]\n") == 2
+
+
+UNFINISHED_LINES = FLOW.replace(
+    "import os",
+    """
+import sys
+def boom(x):
+    sys.stdout.write("no end")
+    sys.stderr.write("no end")
+    raise ValueError("boom")
+""",
+).replace('lambda x: f"{2 * x}"', "boom")
+
+
+@pytest.mark.parametrize("words", [(), ("-p", "2")])
+def test_the_failure_is_last_and_starts_a_line(here, words):
+    here.write("flow.py", UNFINISHED_LINES)
+    running = here.python("-m", "engine.run", "flow.py", *words)
+    assert running.code() == 70
+    before, _, block = running.err.partition("error: flow failed in step 'double.say'")
+    assert before.endswith("no end\n")
+    assert block.endswith("ValueError: boom\nexit 70\n")
+
+
+def test_a_process_of_a_cluster_shows_lines_as_they_are_printed(here):
+    here.write("flow.py", SLOW_TO_LOAD.replace(", flush=True", ""))
+    words = ("-i", "0", "-a", "127.0.0.1:9000")
+    running = here.python("-m", "engine.run", "flow.py", *words, PYTHONUNBUFFERED="")
+    running.prints("loading", 10)
+    running.send(signal.SIGTERM)
+    assert running.code() == 0
