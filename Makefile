@@ -41,16 +41,31 @@ clean:  ## Remove what the other targets have made
 
 # Debian's Python comes without its venv module; this package brings both.
 PACKAGE = $(notdir $(or $(PYTHON),python3))-venv
+# Where programs are that not everybody has on the path
+SBIN := /usr/sbin:/sbin
+# Where a Debian looks whether a package may start its service; tests start servers of their own
+POLICY := /usr/sbin/policy-rc.d
 
 system:  ## Install what the tests need from Debian if root, else name it
-	@if $(or $(PYTHON),false) -c 'import ensurepip, venv' 2>&-; then \
+	@path="$$PATH:$(SBIN)"; packages=; root=; \
+	[ "$$(id -u)" != 0 ] || root=yes; \
+	has() { PATH="$$path" command -v "$$1" >/dev/null; }; \
+	has ssh || packages="$$packages openssh-client"; \
+	has sshd || packages="$$packages openssh-server"; \
+	[ -z "$$root" ] || has debootstrap || packages="$$packages debootstrap"; \
+	$(or $(PYTHON),false) -c 'import ensurepip, venv' 2>&- || packages="$$packages $(PACKAGE)"; \
+	if [ -z "$$packages" ]; then \
 		echo "Nothing to install."; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	elif [ -n "$$root" ] && command -v apt-get >/dev/null; then \
+		if [ ! -e $(POLICY) ]; then \
+			trap 'rm -f $(POLICY)' EXIT; \
+			printf '#!/bin/sh\nexit 101\n' >$(POLICY) && chmod +x $(POLICY); \
+		fi; \
 		export DEBIAN_FRONTEND=noninteractive; \
 		apt-get update --quiet && \
-		apt-get install --quiet --yes --no-install-recommends $(PACKAGE); \
+		apt-get install --quiet --yes --no-install-recommends $$packages; \
 	else \
-		echo "Install $(PACKAGE), as Debian calls it, or what your system has instead." >&2; \
+		echo "Install, as Debian calls them, or what your system has instead:$$packages" >&2; \
 		exit 1; \
 	fi
 

@@ -181,25 +181,86 @@ def test_make_names_the_package_when_venv_is_missing(tmp_path: Path) -> None:
     assert "apt-get install python3.12-venv" in run.stderr
 
 
-def test_make_system_names_the_package_when_not_root(tmp_path: Path) -> None:
-    bare = program(tmp_path / "bin", "python3.12", "exit 1")
-    program(tmp_path / "bin", "id", "echo 1000")
-    run = make("system", f"PYTHON={bare}", cwd=tmp_path, path=tmp_path / "bin")
+@dataclass(frozen=True)
+class Machine:
+    """What `make system` finds, in a folder: programs that are there, and a Python."""
+
+    folder: Path
+    user_id: int
+
+    def has(self, *names: str) -> None:
+        for name in names:
+            program(self.folder / "bin", name, "exit 0")
+
+    def system(self) -> subprocess.CompletedProcess[str]:
+        bin_folder = self.folder / "bin"
+        program(bin_folder, "id", f"echo {self.user_id}")
+        asks = f'ls {self.policy} >> {self.asked}; echo "$@" >> {self.asked}'
+        program(bin_folder, "apt-get", asks)
+        # Nothing else of the machine that runs the tests may be found.
+        for name in ("sh", "ls", "rm", "chmod", "sed"):
+            (bin_folder / name).symlink_to(str(shutil.which(name)))
+        python = f"PYTHON={bin_folder}/python3.12"
+        make_program = shutil.which("make")
+        assert make_program
+        shutil.copy(ROOT / "Makefile", self.folder)
+        return subprocess.run(
+            [make_program, "system", python, "SBIN=/nowhere", f"POLICY={self.policy}"],
+            cwd=self.folder,
+            env={"PATH": str(bin_folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def asked(self) -> Path:
+        return self.folder / "asked"
+
+    @property
+    def policy(self) -> Path:
+        return self.folder / "policy-rc.d"
+
+
+def test_make_system_names_the_packages_when_not_root(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 1000)
+    run = machine.system()
     assert run.returncode != 0
-    assert "python3.12-venv" in run.stderr
+    assert run.stderr.splitlines()[0].endswith(": openssh-client openssh-server python3.12-venv")
+    assert not machine.asked.exists()
 
 
-def test_make_system_installs_the_package_when_root(tmp_path: Path) -> None:
-    bare = program(tmp_path / "bin", "python3.12", "exit 1")
-    program(tmp_path / "bin", "id", "echo 0")
-    program(tmp_path / "bin", "apt-get", f'echo "$@" >> {tmp_path}/asked')
-    run = make("system", f"PYTHON={bare}", cwd=tmp_path, path=tmp_path / "bin")
+def test_make_system_installs_the_packages_when_root(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 0)
+    machine.has("ssh")
+    run = machine.system()
     assert run.returncode == 0, run.stderr
-    update, install = (tmp_path / "asked").read_text().splitlines()
+    # While packages are installed, services may not start.
+    before_update, update, before_install, install = machine.asked.read_text().splitlines()
+    assert before_update == before_install == str(machine.policy)
     assert update.startswith("update")
     assert install.split()[0] == "install"
     assert "--yes" in install
-    assert install.endswith(" python3.12-venv")
+    assert install.endswith(" openssh-server debootstrap python3.12-venv")
+    assert not machine.policy.exists()
+
+
+def test_make_system_leaves_the_policy_of_the_machine(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 0)
+    machine.policy.write_text("own")
+    assert machine.system().returncode == 0
+    assert machine.policy.read_text() == "own"
+
+
+@pytest.mark.parametrize(("user_id", "more"), [(0, ["debootstrap"]), (1000, [])])
+def test_make_system_installs_nothing_when_all_is_there(
+    tmp_path: Path, user_id: int, more: list[str]
+) -> None:
+    machine = Machine(tmp_path, user_id)
+    machine.has("ssh", "sshd", "python3.12", *more)
+    run = machine.system()
+    assert (run.returncode, run.stdout) == (0, "Nothing to install.\n")
+    assert not machine.asked.exists()
 
 
 def test_continuous_integration_runs_what_a_developer_runs() -> None:

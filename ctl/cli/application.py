@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
+from ctl.cli.check import check
+from ctl.cli.deploy import deploy
+from ctl.cli.init import init
+from ctl.cli.logs import logs
 from ctl.cli.run import run
+from ctl.cli.status import status
+from ctl.cli.stop import stop
+from ctl.cli.trust import trust
 
 app = typer.Typer(
     help="Run a dataflow here, or on hosts that form their own mesh.",
@@ -14,7 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
+for command in (run, init, trust, check, deploy, status, logs, stop):
+    app.command()(command)
 
 
 def _show_version(wanted: bool) -> None:

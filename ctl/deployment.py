@@ -1,0 +1,322 @@
+"""The Python API: a deployment, and what can be done with it; the commands are made of it."""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ctl.errors import HostsError, NotFoundError
+from ctl.inventory import Host, Inventory, load, read_secrets, resolve
+from ctl.layers import CodeLayer, Layer, agent_layer, code_layer, engine_layer
+from ctl.logs import LogLine
+from ctl.phases.checking import SPARE_BYTES, judge, reach, row, unreached
+from ctl.phases.connecting import connect
+from ctl.phases.deploying import Deploy
+from ctl.phases.fleet import Fleet, Outcome
+from ctl.phases.looking import look
+from ctl.plan import make_plan
+from ctl.progress import Progress, Silent
+from ctl.reports import CheckReport, CheckRow, Deployed, Problem, Stopped
+from ctl.runtimes import Runtime, find_runtime
+from ctl.status import DeploymentStatus
+from ctl.transport.channel import Channel
+from ctl.transport.opening import open_channel
+from ctl.transport.session import Session
+from ctl.transport.ssh.config import hostname_of
+from ctl.transport.ssh.settings import SshSettings
+
+if TYPE_CHECKING:
+    from engine.dataflow import Dataflow
+
+HostKeys = Literal["strict", "accept-new"]
+
+SSH_CONFIG = "CTL_SSH_CONFIG"
+"""Variable with a file that is read in place of the settings of `ssh`."""
+
+
+class Deployment:
+    """A named deployment on the hosts of an inventory.
+
+    Args:
+        inventory: Its hosts and settings.
+        host_keys: Whether unknown host keys are refused (`strict`) or stored (`accept-new`).
+        connect_timeout: Seconds that a host has to answer.
+        ask: Asks the user for a passphrase; None where there is nobody to ask.
+        progress: Is told what happens.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        *,
+        host_keys: HostKeys = "strict",
+        connect_timeout: float = 10.0,
+        ask: Callable[[str], str | None] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._progress = progress or Silent()
+        config = os.environ.get(SSH_CONFIG)
+        self._ssh = SshSettings(
+            host_keys=host_keys,
+            connect_timeout=connect_timeout,
+            ask=ask,
+            config=Path(config) if config else None,
+            trust_command=f"ctl trust {inventory.path}",
+        )
+        self._agent: Layer | None = None
+        self.inventory = resolve(inventory, self._hostname_of)
+        self.runtime: Runtime = find_runtime(inventory.deployment.runtime)
+
+    @classmethod
+    def load(cls, path: str | Path, **settings: Any) -> "Deployment":
+        """Read an inventory.
+
+        Args:
+            path: Of the file.
+            settings: As the class takes them.
+
+        Raises:
+            NotFoundError: If there is no such file.
+            InventoryError: If it is not as it should be.
+        """
+        return cls(load(Path(path)), **settings)
+
+    @property
+    def name(self) -> str:
+        """What it is called in the inventory."""
+        return self.inventory.deployment.name
+
+    def check(self) -> CheckReport:
+        """Look whether all hosts are fit for a deploy; every failure is in the report."""
+        with self._connected() as (fleet, outcome):
+            facts = {name: session.facts for name, session in fleet.sessions.items()}
+            offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
+            problems = judge(facts, offsets, SPARE_BYTES)
+            own = fleet.each(lambda session: self._own_ports(session)).results
+            listening, pairs = reach(fleet, self.inventory, own)
+            for found in (listening, unreached(pairs)):
+                for name, more in found.items():
+                    problems[name] = (*problems.get(name, ()), *more)
+            rows = tuple(self._row(host, fleet, outcome, problems) for host in self.inventory.hosts)
+        codes = [each.exit_code for row_ in rows for each in row_.problems]
+        return CheckReport(rows, pairs, codes[0] if codes else 0)
+
+    def deploy(self, flow: "str | Dataflow", *, insecure: bool = False) -> Deployed:
+        """Push a flow and have all hosts run it, or leave all as they were.
+
+        Args:
+            flow: A FLOW argument, or a dataflow that was built here and is shipped by value.
+            insecure: Whether the mesh may do without TLS beyond one machine.
+
+        Raises:
+            HostsError: If a host fails; it names each.
+            CtlError: If the flow or a secret is not there.
+        """
+        plan = make_plan(
+            self.inventory, self.runtime, self._code(flow), self._layers(), insecure=insecure
+        )
+        secrets = read_secrets(self.inventory, os.environ)
+        if insecure:
+            self._progress.warn("--insecure: the mesh is neither encrypted nor authenticated by TLS")
+        with self._connected() as (fleet, outcome):
+            if outcome.failures:
+                problem = f"{self.name} not deployed"
+                raise HostsError(problem, outcome.failures, "nothing was changed")
+            self._join_departed(fleet)
+            deployed = Deploy(plan, fleet, self._progress, secrets, self._who("deploy")).run()
+        return deployed
+
+    def status(self) -> DeploymentStatus:
+        """What is known of it just now; hosts that do not answer are part of that."""
+        with self._connected() as (fleet, outcome):
+            return look(fleet, outcome.failures, self.inventory, self.runtime)
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        lines: int | None = None,
+        since: datetime | None = None,
+        processes: tuple[int, ...] | None = None,
+        hosts: tuple[str, ...] | None = None,
+    ) -> Iterator[LogLine]:
+        """What the processes have written, in the order of time.
+
+        Args:
+            follow: Whether to go on with what they write from now on.
+            lines: So many of the last lines of each process; all by default.
+            since: None that are older.
+            processes: Of these processes only.
+            hosts: Of these hosts only.
+        """
+        from ctl.log_reading import LogReading
+
+        wanted = {
+            "lines": lines,
+            "since": None if since is None else f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z",
+            "processes": None if processes is None else list(processes),
+        }
+        reading = LogReading(self, self._chosen(hosts), wanted, self._progress)
+        return reading.follow() if follow else reading.read()
+
+    def follow(self, show: Callable[[LogLine], None]) -> int:
+        """Pass on what the processes write, from their start, until all have ended.
+
+        Args:
+            show: Takes each line.
+
+        Returns:
+            The exit code of the dataflow.
+        """
+        from ctl.log_reading import LogReading
+
+        wanted = {"of_launch": True, "until_ended": True}
+        with closing(
+            LogReading(self, self.inventory.hosts, wanted, self._progress).follow()
+        ) as lines:
+            for line in lines:
+                show(line)
+        return self.status().exit_code
+
+    def close(self) -> None:
+        """Nothing is kept open between two calls; there for who uses it in a `with`."""
+
+    def stop(self, *, grace: float = 60.0) -> Stopped:
+        """Stop all processes in order, or after some seconds by force.
+
+        Args:
+            grace: Seconds.
+
+        Raises:
+            HostsError: If a host fails; the others are stopped nevertheless.
+        """
+        with self._connected() as (fleet, outcome):
+            problem = f"{self.name} not stopped everywhere"
+            first, *others = fleet.hosts or [None]
+            locked = {}
+            failures = dict(outcome.failures)
+            for hosts in ([first] if first else [], others):
+                taken = fleet.each(lambda session: self._lock(session, "stop"), hosts)
+                failures |= taken.failures
+                locked |= taken.results
+                if failures and not locked:
+                    raise HostsError(problem, failures, "nothing was changed")
+            stopped = fleet.each(
+                lambda session: session.ask("stop", grace=grace),
+                [host for host in fleet.hosts if host.name in locked],
+            )
+            fleet.each(lambda session: session.ask("unlock"))
+            failures |= stopped.failures
+            if failures:
+                ordered = {h.name: failures[h.name] for h in self.inventory.hosts if h.name in failures}
+                raise HostsError(problem, ordered, "all other hosts have stopped")
+        states = {each["id"]: each["state"] for found in stopped.results.values() for each in found}
+        if not states:
+            raise NotFoundError(f"{self.name} is not deployed on these hosts")
+        return Stopped(dict(sorted(states.items())), 0)
+
+    # How it is done.
+
+    @contextmanager
+    def connected(self, hosts: tuple[Host, ...]) -> Iterator[tuple[Fleet, Outcome[Session]]]:
+        """Sessions on some hosts, closed at the end."""
+        fleet, outcome = connect(hosts, self._open, self._agent_layer(), self._progress)
+        try:
+            yield fleet, outcome
+        finally:
+            fleet.close()
+
+    def _chosen(self, names: tuple[str, ...] | None) -> tuple[Host, ...]:
+        return tuple(host for host in self.inventory.hosts if names is None or host.name in names)
+
+    def _connected(self) -> Any:
+        return self.connected(self.inventory.hosts)
+
+    def _open(self, host: Host, command: str) -> Channel:
+        return open_channel(host, command, self._ssh)
+
+    def _hostname_of(self, host: Host) -> str:
+        return hostname_of(host, self._ssh.config)
+
+    def _agent_layer(self) -> Layer:
+        self._agent = self._agent or agent_layer()
+        return self._agent
+
+    def _layers(self) -> dict[str, Layer]:
+        layers = {"agent": self._agent_layer()}
+        if self.runtime.needs_engine:
+            layers["engine"] = engine_layer()
+        return layers
+
+    def _code(self, flow: "str | Dataflow") -> CodeLayer:
+        if isinstance(flow, str):
+            folder = self.inventory.path.parent
+            return code_layer(flow, self.inventory.deployment.include, folder, Path.cwd())
+        from ctl.layers.pickled import pickled_flow
+
+        return pickled_flow(flow)
+
+    def _own_ports(self, session: Session) -> list[int]:
+        answer = session.ask("look", deployment=self.name, layers=[], release="")
+        ports: list[int] = answer["ports"]
+        return ports
+
+    def _row(
+        self,
+        host: Host,
+        fleet: Fleet,
+        outcome: Outcome[Session],
+        problems: dict[str, tuple[Problem, ...]],
+    ) -> CheckRow:
+        from engine import __version__
+
+        error = outcome.failures.get(host.name)
+        if error is not None:
+            return CheckRow(host.name, problems=(Problem(error.problem, error.fix, error.exit_code),))
+        return row(fleet.sessions[host.name], __version__, problems.get(host.name, ()))
+
+    def _join_departed(self, fleet: Fleet) -> None:
+        """Have hosts that have left the inventory take part, to stop what they run."""
+        departed = self._departed(fleet)
+        if not departed:
+            return
+        others, outcome = connect(departed, self._open, self._agent_layer(), Silent())
+        fleet.sessions |= others.sessions
+        for name, error in outcome.failures.items():
+            self._progress.warn(f"{name}: {error.problem}; its processes may be running")
+
+    def _departed(self, fleet: Fleet) -> list[Host]:
+        def look(session: Session) -> dict[str, Any] | None:
+            answer = session.ask("look", deployment=self.name, layers=[], release="")
+            manifest: dict[str, Any] | None = answer["manifest"]
+            return manifest
+
+        manifests = [each for each in fleet.each(look).results.values() if each is not None]
+        known = {_machine(host) for host in self.inventory.hosts}
+        found = {}
+        for data in (each for manifest in manifests for each in manifest["hosts"]):
+            host = Host(**{**data, "name": f"{data['name']} (left)", "processes": 0})
+            if _machine(host) not in known:
+                found[_machine(host)] = host
+        return list(found.values())
+
+    def _lock(self, session: Session, command: str) -> Any:
+        return session.ask("lock", deployment=self.name, who=self._who(command))
+
+    def _who(self, command: str) -> dict[str, str]:
+        since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return {
+            "user": getpass.getuser(),
+            "host": socket.gethostname(),
+            "command": command,
+            "since": since,
+        }
+
+
+def _machine(host: Host) -> tuple[object, ...]:
+    """What makes two entries of inventories the same place."""
+    return host.transport, host.ssh, host.ssh_port, host.user, host.root

@@ -1,0 +1,1 @@
+"""The phases of a deploy: connect, check, push, stage, switch, await ready, commit."""

@@ -1,0 +1,203 @@
+"""Check: whether hosts are fit for a release, before anything is sent or stopped."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ctl.errors import BY_EXIT_CODE, CtlError, HostsError
+from ctl.inventory import Inventory, ProcessPlace
+from ctl.phases.fleet import Fleet
+from ctl.reports import CheckRow, Problem, Reach
+from ctl.transport.session import Session
+
+_VERSION, _CANNOT_WRITE, _UNREACHABLE, _CONFIGURATION = 76, 73, 69, 78
+
+CLOCK_LIMIT_S = 30.0
+"""Clocks that differ by more make logs and certificates useless."""
+
+SPARE_BYTES = 32 << 20
+"""Room for logs and states that a host must have beside the layers."""
+
+FEWEST_FILES = 256
+_DIAL_SECONDS = 5.0
+
+
+def judge(
+    facts: Mapping[str, Mapping[str, Any]],
+    offsets: Mapping[str, float],
+    needed_bytes: int,
+    python: tuple[int, int] | None = None,
+) -> dict[str, tuple[Problem, ...]]:
+    """Say what is wrong with each host.
+
+    Args:
+        facts: Of each host, by its name, as `ctl.remote.facts` gathers them.
+        offsets: Seconds that the clock of each is ahead of ours.
+        needed_bytes: Bytes that a release may take on a host.
+        python: Minor version that all hosts must have; if not given, that of most of them.
+    """
+    versions = {name: tuple(each["python"]) for name, each in facts.items()}
+    usual = python or _usual(version[:2] for version in versions.values())
+    problems: dict[str, tuple[Problem, ...]] = {}
+    for name, each in facts.items():
+        found = []
+        if versions[name][:2] != usual:
+            others = [version for version in versions.values() if version[:2] == usual]
+            found.append(_other_python(name, versions[name], usual, others))
+        if each["implementation"] != "CPython":
+            text = f"its Python is {each['implementation']}, not CPython"
+            found.append(Problem(text, f"set `python` of {name}", _VERSION))
+        if each["system"] != "Linux":
+            found.append(Problem(f"it runs {each['system']}, not Linux", "", _VERSION))
+        if each["unwritable"]:
+            text = f"cannot write {each['root']}: {each['unwritable']}"
+            found.append(Problem(text, f"set `root` of {name} in the inventory", _CANNOT_WRITE))
+        elif each["disk_free"] < needed_bytes:
+            free, wanted = each["disk_free"] / 1e6, needed_bytes / 1e6
+            text = f"disk full: {free:,.0f} MB free at {each['root']}, {wanted:,.0f} MB needed"
+            found.append(Problem(text, "free some space, or run `ctl prune`", _CANNOT_WRITE))
+        if abs(offsets[name]) > CLOCK_LIMIT_S:
+            way = "ahead of" if offsets[name] > 0 else "behind"
+            text = f"its clock is {abs(offsets[name]):.0f} s {way} this machine's"
+            fix = "have both clocks set by NTP (timedatectl set-ntp true)"
+            found.append(Problem(text, fix, _CONFIGURATION))
+        hard = each["open_files"][1]
+        if 0 <= hard < FEWEST_FILES:
+            text = f"a process may open {hard} files, {FEWEST_FILES} are needed"
+            fix = f"raise `nofile` of user {each['user']} in /etc/security/limits.conf"
+            found.append(Problem(text, fix, _CONFIGURATION))
+        problems[name] = tuple(found)
+    return problems
+
+
+def row(session: Session, engine: str, problems: tuple[Problem, ...]) -> CheckRow:
+    """What is shown of one host."""
+    facts = session.facts
+    return CheckRow(
+        session.host.name,
+        ".".join(map(str, facts["python"])),
+        engine,
+        facts["disk_free"],
+        session.clock_offset_s,
+        facts["open_files"][1],
+        problems,
+    )
+
+
+def reach(
+    fleet: Fleet, inventory: Inventory, own_ports: Mapping[str, Iterable[int]]
+) -> tuple[dict[str, tuple[Problem, ...]], tuple[Reach, ...]]:
+    """Find out whether every host can listen on its mesh ports, and every other dial them.
+
+    Ports that the deployment's own processes hold just now count as listened on and reached.
+
+    Args:
+        fleet: Hosts that have answered.
+        inventory: All hosts.
+        own_ports: Ports that the deployment holds already, by host.
+
+    Returns:
+        What keeps hosts from listening, by host; and each pair that was tried.
+    """
+    own = {name: set(ports) for name, ports in own_ports.items()}
+    tried = [
+        each
+        for each in inventory.processes
+        if each.host.name in fleet.sessions and each.address.port not in own[each.host.name]
+    ]
+    try:
+        listening, problems = _listen(fleet, tried)
+        pairs = _dial(fleet, listening)
+    finally:
+        fleet.each(lambda session: session.ask("hush"))
+    return problems, pairs
+
+
+def raise_problems(problem: str, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+    """Raise what is wrong with hosts, if anything is.
+
+    Raises:
+        HostsError: With the first problem's exit code of each host, and the text of all.
+    """
+    failures: dict[str, CtlError] = {}
+    for name, found in problems.items():
+        if found:
+            kind = BY_EXIT_CODE[found[0].exit_code]
+            text = "; ".join(each.problem for each in found)
+            failures[name] = kind(text, "; ".join(each.fix for each in found if each.fix))
+    if failures:
+        raise HostsError(problem, failures)
+
+
+def unreached(pairs: Iterable[Reach]) -> dict[str, tuple[Problem, ...]]:
+    """The pairs that failed, as problems of the hosts that dial."""
+    problems: dict[str, tuple[Problem, ...]] = {}
+    for pair in pairs:
+        if pair.problem is not None:
+            text = f"cannot reach {pair.to_host} at {pair.address}: {pair.problem}"
+            found = Problem(text, f"open the port on the way to {pair.to_host}", _UNREACHABLE)
+            problems[pair.from_host] = (*problems.get(pair.from_host, ()), found)
+    return problems
+
+
+def _listen(
+    fleet: Fleet, places: list[ProcessPlace]
+) -> tuple[list[ProcessPlace], dict[str, tuple[Problem, ...]]]:
+    def listen(session: Session) -> list[tuple[ProcessPlace, str | None]]:
+        own = [each for each in places if each.host.name == session.host.name]
+        wanted = [[each.host.bind or each.address.host, each.address.port] for each in own]
+        reasons = session.ask("listen", places=wanted) if wanted else []
+        return list(zip(own, reasons, strict=True))
+
+    outcome = fleet.each(listen)
+    problems = {name: (_lost(error),) for name, error in outcome.failures.items()}
+    listening = []
+    for name, answers in outcome.results.items():
+        for each, reason in answers:
+            if reason is None:
+                listening.append(each)
+                continue
+            text = f"mesh port {each.address.port} is {reason}"
+            if not reason.startswith("in use"):
+                text = f"cannot listen on {each.host.bind or each.address.host}: {reason}"
+            fix = f"set `mesh_port` or `bind` of {name} in the inventory"
+            problems[name] = (*problems.get(name, ()), Problem(text, fix, _UNREACHABLE))
+    return listening, problems
+
+
+def _dial(fleet: Fleet, listening: list[ProcessPlace]) -> tuple[Reach, ...]:
+    def dial(session: Session) -> list[tuple[ProcessPlace, str | None]]:
+        others = [each for each in listening if each.host.name != session.host.name]
+        places = [list(each.address) for each in others]
+        reasons = session.ask("dial", places=places, timeout=_DIAL_SECONDS) if places else []
+        return list(zip(others, reasons, strict=True))
+
+    outcome = fleet.each(dial)
+    pairs = [
+        Reach(name, each.host.name, str(each.address), reason)
+        for name, answers in outcome.results.items()
+        for each, reason in answers
+    ]
+    return tuple(pairs)
+
+
+def _usual(versions: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """The version that most hosts have, the first of them if there are several."""
+    counts = Counter(versions)
+    return max(counts, key=lambda version: counts[version]) if counts else ()
+
+
+def _other_python(
+    name: str, version: tuple[int, ...], wanted: tuple[int, ...], others: list[tuple[int, ...]]
+) -> Problem:
+    text = f"Python {_dotted(version)}, the others {_dotted(others[0])}" if others else ""
+    text = text or f"Python {_dotted(version)}, the dataflow was built with {_dotted(wanted)}"
+    return Problem(text, f'python = "python{_dotted(wanted)}" for {name}', _VERSION)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _lost(error: CtlError) -> Problem:
+    return Problem(error.problem, error.fix, error.exit_code)

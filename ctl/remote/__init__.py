@@ -1,0 +1,1 @@
+"""What runs on the hosts: the standard library is all it needs."""

@@ -1,0 +1,280 @@
+"""The session on a host: does what the operator's `ctl` asks for, one thing after the other.
+
+It lives as long as its SSH channel. When the channel ends, or nothing is heard for twenty
+seconds, a switch that was not committed is undone, and the lock is free again.
+"""
+
+import contextlib
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ctl.remote.deployments import Deployment
+from ctl.remote.errors import LOST, RemoteError, cannot_write
+from ctl.remote.facts import gather
+from ctl.remote.following import send_logs
+from ctl.remote.frames import Decoder, Message, encode
+from ctl.remote.leftovers import Leftovers
+from ctl.remote.lock import DeploymentLock
+from ctl.remote.reach import Listeners, dial
+from ctl.remote.root import Root, prepare, read_json
+
+SILENCE_SECONDS = 20.0
+"""How long the operator may be silent; their `ctl` sends a beat far more often."""
+
+BEAT_SECONDS = 2.0
+_READ = 1 << 18
+_WRITE = 4096
+"""What can be written without waiting, once a pipe is writable."""
+_QUEUE = 64
+
+
+class Agent:
+    """The session.
+
+    Args:
+        root: Where everything is.
+        agent: Digest of the layer with this code.
+    """
+
+    def __init__(self, root: Root, agent: str) -> None:
+        self._root = root
+        self._agent = agent
+        self._incoming: queue.Queue[tuple[Message, bytes] | None] = queue.Queue(_QUEUE)
+        self._lost = threading.Event()
+        self._cancelled: set[int] = set()
+        self._writing = threading.Lock()
+        self._number = 0
+        self._lock: DeploymentLock | None = None
+        self._changed: Deployment | None = None
+        self._listeners = Listeners()
+        self._leftovers = Leftovers(root)
+
+    def run(self) -> None:
+        """Do what is asked for until the operator is gone."""
+        threading.Thread(target=self._read, daemon=True).start()
+        self._send({"hello": self._hello()})
+        try:
+            while (item := self._take()) is not None:
+                self._handle(*item)
+        finally:
+            self._settle()
+
+    def _hello(self) -> dict[str, Any]:
+        return gather(self._root) | {"agent_installed": self._root.has(self._agent)}
+
+    def _settle(self) -> None:
+        self._listeners.close()
+        with contextlib.suppress(RemoteError, OSError):
+            self.do_unlock()
+
+    # What comes and goes.
+
+    def _read(self) -> None:
+        """Take what comes, and beat, until nothing comes any more."""
+        decoder = Decoder()
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        heard = time.monotonic()
+        with contextlib.suppress(OSError, ValueError):
+            while time.monotonic() - heard < SILENCE_SECONDS:
+                if not poll.poll(BEAT_SECONDS * 1000):
+                    self._beat()
+                    continue
+                received = os.read(0, _READ)
+                if not received:
+                    break
+                for message, data in decoder.feed(received):
+                    if "cancel" in message:
+                        self._cancelled.add(message["cancel"])
+                    elif "beat" not in message:
+                        self._incoming.put((message, data))
+                    else:
+                        self._beat()
+                heard = time.monotonic()
+        self._lost.set()
+        self._incoming.put(None)
+
+    def _take(self) -> tuple[Message, bytes] | None:
+        return self._incoming.get()
+
+    def _send(self, message: Message, data: bytes = b"") -> None:
+        frame = memoryview(encode(message, data))
+        poll = select.poll()
+        poll.register(1, select.POLLOUT)
+        with self._writing:
+            try:
+                # An operator who reads no more must not keep us for ever.
+                while frame and not self._lost.is_set():
+                    if poll.poll(BEAT_SECONDS * 1000):
+                        frame = frame[os.write(1, frame[:_WRITE]) :]
+            except OSError:
+                self._lost.set()
+
+    def _beat(self) -> None:
+        """Show life, unless a longer message is on its way."""
+        if not self._writing.locked():
+            self._send({"beat": True})
+
+    def _goes_on(self) -> bool:
+        return not self._lost.is_set() and self._number not in self._cancelled
+
+    # What is asked for.
+
+    def _handle(self, message: Message, data: bytes) -> None:
+        self._number = message["id"]
+        answer: dict[str, Any]
+        try:
+            operation: Callable[..., Any] = getattr(self, f"do_{message['do']}")
+            answer = {"result": operation(**message.get("with", {}))}
+        except RemoteError as error:
+            answer = {"error": error.to_json()}
+        except OSError as error:
+            answer = {"error": cannot_write(error, "a file").to_json()}
+        except Exception as error:
+            problem = f"a bug of hostmesh on this host: {type(error).__name__}: {error}"
+            answer = {"error": {"exit_code": 1, "problem": problem, "fix": ""}}
+            sys.stderr.write(traceback.format_exc())
+        self._send({"id": self._number, **answer})
+
+    def _say(self, event: dict[str, Any], data: bytes = b"") -> None:
+        self._send({"id": self._number, "event": event}, data)
+
+    def do_lock(self, deployment: str, who: dict[str, Any]) -> dict[str, Any]:
+        """Take the lock; put right what a deploy that was cut off has left."""
+        changed = Deployment(self._root, deployment)
+        try:
+            self._lock = DeploymentLock(changed.folder, who)
+        except OSError as error:
+            raise cannot_write(error, "the deployment's folder") from error
+        self._changed = changed
+        mended = changed.revert_if_cut_off()
+        return {"mended": mended, "current": changed.current}
+
+    def do_look(self, deployment: str, layers: list[str], release: str) -> dict[str, Any]:
+        """What of a release is there already."""
+        there = Deployment(self._root, deployment)
+        current = there.current
+        manifest = None
+        if current is not None and current.get("release"):
+            manifest = read_json(self._root.release(current["release"]))
+        return {
+            "missing": [digest for digest in layers if not self._root.has(digest)],
+            "checked": self._root.release(release).exists(),
+            "current": current,
+            "manifest": manifest,
+            "ports": there.ports(),
+        }
+
+    def do_listen(self, places: list[list[Any]]) -> list[str | None]:
+        """Listen where processes will."""
+        return self._listeners.open(places)
+
+    def do_dial(self, places: list[list[Any]], timeout: float) -> list[str | None]:
+        """Connect to where others listen."""
+        return dial(places, timeout)
+
+    def do_hush(self) -> None:
+        """Listen no more."""
+        self._listeners.close()
+
+    def do_push(self, digest: str) -> None:
+        """Take a layer, whose chunks come next."""
+        # Late, since most sessions push nothing.
+        from ctl.remote.unpack import receive
+
+        ended = False
+
+        def take() -> bytes:
+            nonlocal ended
+            item = None if ended else self._take()
+            if item is None:
+                ended = True
+                if self._lost.is_set():
+                    raise RemoteError(LOST, "the connection was lost during a push")
+                return b""
+            message, chunk = item
+            ended = bool(message.get("last"))
+            return chunk
+
+        self._leftovers.note(self._root.layer(digest))
+        try:
+            receive(self._root, digest, take)
+        finally:
+            while not ended:
+                take()
+
+    def do_stage(self, launch: dict[str, Any], files: dict[str, str], secrets: dict[str, str]) -> None:
+        """Lay out what processes will be given."""
+        self._leftovers.note(self._root.release(launch["release"]))
+        self._deployment().stage(launch, files, secrets)
+
+    def do_switch(self, launch: str, grace: float) -> None:
+        """Stop what runs, and start the launch."""
+        self._deployment().switch(launch, grace, self._goes_on)
+
+    def do_ready(self, launch: str, timeout: float) -> dict[str, Any] | None:
+        """Wait until all processes of the launch are ready."""
+        return self._deployment().ready(launch, timeout, self._goes_on, self._say)
+
+    def do_commit(self, launch: str) -> None:
+        """Make the launch the one that counts."""
+        self._deployment().commit(launch)
+        self._leftovers.keep()
+
+    def do_revert(self) -> None:
+        """Undo the switch."""
+        self._deployment().revert()
+
+    def do_stop(self, grace: float) -> list[dict[str, Any]]:
+        """Stop all processes; give how each ended."""
+        deployment = self._deployment()
+        deployment.stop(grace)
+        processes: list[dict[str, Any]] = deployment.status()["processes"]
+        return processes
+
+    def do_unlock(self) -> None:
+        """Undo what was not committed, leave nothing of it, and let others have the lock."""
+        if self._changed is None or self._lock is None:
+            return
+        try:
+            self._changed.revert()
+            self._changed.tidy()
+            self._leftovers.remove()
+        finally:
+            self._lock.release()
+            self._lock = self._changed = None
+
+    def do_status(self, deployment: str) -> dict[str, Any]:
+        """What is known of a deployment."""
+        return {"time": time.time(), **Deployment(self._root, deployment).status()}
+
+    def do_logs(self, deployment: str, wanted: dict[str, Any]) -> None:
+        """Send logs."""
+        send_logs(Deployment(self._root, deployment), wanted, self._say, self._goes_on)
+
+    def _deployment(self) -> Deployment:
+        assert self._changed is not None, "the lock comes first"
+        return self._changed
+
+
+def main(wanted: dict[str, Any]) -> None:
+    """Run a session; called by the boot program.
+
+    Args:
+        wanted: `root` and `agent`, as the operator's first frame has them.
+    """
+    prepare()
+    # Losing the operator is found out by reading; it must not end us before all is put right.
+    # A handler, since what is ignored stays so in every process that we start.
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    Agent(Root(wanted["root"]), wanted["agent"]).run()

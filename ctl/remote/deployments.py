@@ -1,0 +1,373 @@
+"""What changes and what is known of one deployment on this host.
+
+A change is *staged* beside what runs, *switched* to, and then *committed* or *reverted*. The file
+`switching.json` is there between a switch and its end, so that whoever comes after a crash
+knows what to put right.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ctl.remote.errors import CANNOT_WRITE, FAILED, UNREACHABLE, RemoteError, cannot_write
+from ctl.remote.lock import holder
+from ctl.remote.processes import ProcessFolder, State, stop_all
+from ctl.remote.root import Root, read_json, write_json
+
+_PAUSE = 0.02
+_CHECK_SECONDS = 120.0
+_REVERT_GRACE = 10.0
+
+
+class Deployment:
+    """One deployment on this host.
+
+    Args:
+        root: Of this host.
+        name: Of the deployment.
+    """
+
+    def __init__(self, root: Root, name: str) -> None:
+        self._root = root
+        self.folder = root.deployment(name)
+
+    # What there is.
+
+    @property
+    def current(self) -> dict[str, Any] | None:
+        """`release`, `launch` and `desired` of what counts here."""
+        return read_json(self.folder / "current.json")
+
+    @property
+    def switching(self) -> dict[str, Any] | None:
+        """`launch` that was switched to, `before` and `running`, while that is not settled."""
+        return read_json(self.folder / "switching.json")
+
+    def launch(self, launch: str) -> dict[str, Any]:
+        """What the processes of one start are given."""
+        return read_json(self._launch_file(launch)) or {"processes": [], "release": None}
+
+    def folders(self) -> list[ProcessFolder]:
+        """The processes that there are or were, by their IDs."""
+        with contextlib.suppress(OSError):
+            paths = [each for each in (self.folder / "processes").iterdir() if each.name.isdigit()]
+            return [ProcessFolder(each) for each in sorted(paths, key=lambda path: int(path.name))]
+        return []
+
+    def process(self, number: int) -> ProcessFolder:
+        """One process."""
+        return ProcessFolder(self.folder / "processes" / str(number))
+
+    def ports(self) -> list[int]:
+        """Mesh ports that processes of this deployment hold just now."""
+        running = [folder for folder in self.folders() if folder.supervised]
+        names = {folder.path.name for folder in running}
+        launches = {folder.state().launch for folder in running}
+        return [
+            spec["listens"][1]
+            for launch in launches
+            if launch
+            for spec in self.launch(launch)["processes"]
+            if str(spec["id"]) in names and spec.get("listens")
+        ]
+
+    def status(self) -> dict[str, Any]:
+        """All that is known, ready for JSON."""
+        current, switching = self.current, self.switching
+        changing = holder(self.folder)
+        shown = current
+        if switching is not None and changing is not None:
+            shown = {"launch": switching["launch"], "desired": "running"}
+        processes = []
+        if shown is not None:
+            launch = self.launch(shown["launch"])
+            processes = [self._status(spec, shown) for spec in launch["processes"]]
+        return {
+            "current": current,
+            "manifest": self._manifest(current),
+            "changing": changing,
+            "cut_off": switching is not None and changing is None,
+            "processes": processes,
+        }
+
+    def _manifest(self, current: dict[str, Any] | None) -> dict[str, Any] | None:
+        if current is None or current.get("release") is None:
+            return None
+        return read_json(self._root.release(current["release"]))
+
+    def _status(self, spec: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+        folder = self.process(spec["id"])
+        state = folder.state()
+        if state.launch not in (None, shown["launch"]):
+            state = State()
+        data: dict[str, Any] = {"id": spec["id"], "address": spec["address"]}
+        data |= state._asdict() | {"workers": spec["workers"], "items_in": None, "items_out": None}
+        if state.state == "running":
+            answer = folder.ask(spec)
+            data["items_in"], data["items_out"] = answer.items_in, answer.items_out
+            data["last_error"] = answer.last_error
+            if not answer.ready:
+                data["state"], data["note"] = "starting", answer.reason
+        return data
+
+    # What changes it.
+
+    def stage(
+        self, launch: dict[str, Any], files: dict[str, str], secrets: dict[str, str]
+    ) -> None:
+        """Lay out what processes will be given; nothing that runs notices.
+
+        Args:
+            launch: `launch`, `release`, `agent`, `processes`, `checks`, `links` and `manifest`.
+            files: Text by path in the launch's folder, for its owner alone.
+            secrets: Values by the variables that processes get them in.
+
+        Raises:
+            RemoteError: 73 if it cannot be written; what a check of the flow ends with.
+        """
+        folder = self._launch_file(launch["launch"]).parent
+        try:
+            for name, text in files.items():
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            if secrets:
+                write_json(folder / "secrets.json", secrets)
+            for spec in launch["processes"]:
+                self._resolve(spec)
+            write_json(self._launch_file(launch["launch"]), launch)
+            write_json(self._root.release(launch["release"]), launch.pop("manifest"))
+            self._link(launch.get("links", {}))
+            self._check(launch, secrets)
+        except OSError as error:
+            raise cannot_write(error, "the release") from error
+
+    def switch(self, launch: str, grace: float, goes_on: Callable[[], bool]) -> None:
+        """Stop what runs, and start another launch.
+
+        Args:
+            launch: ID of the launch.
+            grace: Seconds in which processes may end in order.
+            goes_on: Whether anybody still wants it.
+
+        Raises:
+            RemoteError: If that cannot be done; revert then.
+        """
+        running = [folder for folder in self.folders() if folder.supervised]
+        journal = {"launch": launch, "before": self.current, "running": bool(running)}
+        try:
+            write_json(self.folder / "switching.json", journal)
+            stop_all(running, grace)
+            if goes_on():
+                self._start(launch)
+        except OSError as error:
+            raise cannot_write(error, "the state of the deployment") from error
+
+    def ready(
+        self,
+        launch: str,
+        timeout: float,
+        goes_on: Callable[[], bool],
+        say: Callable[[dict[str, Any]], None],
+    ) -> dict[str, Any] | None:
+        """Wait until all processes of a launch are ready, or have finished.
+
+        Args:
+            launch: ID of the launch.
+            timeout: Seconds to wait.
+            goes_on: Whether anybody still waits for the answer.
+            say: Is told `{"process", "reason"}` of what is waited for, when that changes.
+
+        Returns:
+            What is known of one that failed, if one did.
+
+        Raises:
+            RemoteError: 69 if they are not in time.
+        """
+        specs = self.launch(launch)["processes"]
+        waiting = {spec["id"]: "" for spec in specs}
+        until = time.monotonic() + timeout
+        while waiting and goes_on():
+            for spec in specs:
+                if spec["id"] not in waiting:
+                    continue
+                state = self.process(spec["id"]).state()
+                if state.state in ("failed", "stopped"):
+                    return {"id": spec["id"], **state._asdict()}
+                reason = self._not_ready(spec, state)
+                if reason is None:
+                    del waiting[spec["id"]]
+                elif reason != waiting[spec["id"]]:
+                    waiting[spec["id"]] = reason
+                    say({"process": spec["id"], "reason": reason})
+            if waiting and time.monotonic() > until:
+                number, reason = next(iter(waiting.items()))
+                msg = f"process {number} is not ready after {timeout:g} s: {reason}"
+                raise RemoteError(UNREACHABLE, msg)
+            if waiting:
+                time.sleep(_PAUSE)
+        return None
+
+    def commit(self, launch: str) -> None:
+        """Make a launch the one that counts, and remove what came before."""
+        desired = "running" if self.launch(launch)["processes"] else "gone"
+        current = {
+            "release": self.launch(launch)["release"],
+            "launch": launch,
+            "desired": desired,
+            "since": time.time(),
+        }
+        try:
+            write_json(self.folder / "current.json", current)
+        except OSError as error:
+            raise cannot_write(error, "the state of the deployment") from error
+        (self.folder / "switching.json").unlink(missing_ok=True)
+
+    def revert(self) -> None:
+        """Undo a switch that was not committed: what ran before runs again."""
+        switching = self.switching
+        if switching is None:
+            return
+        stop_all([folder for folder in self.folders() if folder.supervised], _REVERT_GRACE)
+        before = switching["before"]
+        if before is not None and switching["running"]:
+            self._start(before["launch"])
+        (self.folder / "switching.json").unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove launches that do not count, and all of a deployment that never came to be."""
+        current = self.current
+        if current is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for path in _children(self.folder / "launches"):
+            if path.name != current["launch"]:
+                shutil.rmtree(path, ignore_errors=True)
+        ids = {str(spec["id"]) for spec in self.launch(current["launch"])["processes"]}
+        for folder in self.folders():
+            if folder.path.name not in ids and not folder.supervised:
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+    def stop(self, grace: float) -> None:
+        """Stop all processes and remember that this was wanted."""
+        self.revert_if_cut_off(start=False)
+        current = self.current
+        if current is not None:
+            write_json(self.folder / "current.json", {**current, "desired": "stopped"})
+        stop_all([folder for folder in self.folders() if folder.supervised], grace)
+
+    def revert_if_cut_off(self, *, start: bool = True) -> bool:
+        """Put right what a deploy left that was cut off; tell whether there was anything.
+
+        Args:
+            start: Whether what ran before is started again.
+        """
+        switching = self.switching
+        if switching is None:
+            return False
+        if not start:
+            write_json(self.folder / "switching.json", {**switching, "running": False})
+        self.revert()
+        return True
+
+    def _launch_file(self, launch: str) -> Path:
+        return self.folder / "launches" / launch / "launch.json"
+
+    def _resolve(self, spec: dict[str, Any]) -> None:
+        """Fill in what only this host knows: paths in the root, and the user's environment."""
+        resolved = [self._word(word) for word in spec["argv"]]
+        env = {name: self._word(value) for name, value in spec["env"].items()}
+        spec["argv"], spec["env"] = resolved, {**_inherited(), **env}
+        workdir = spec["cwd"]
+        spec["cwd"] = os.path.expanduser(workdir) if workdir else str(self.folder / "work")
+        if "socket" in spec["ready"]:
+            spec["ready"]["socket"] = self._word(spec["ready"]["socket"])
+
+    def _word(self, word: Any) -> str:
+        """A text as it is, or what only this host knows; see `ctl.runtimes.base.Word`."""
+        if isinstance(word, str):
+            return word
+        if "join" in word:
+            return os.pathsep.join(self._word(each) for each in word["join"])
+        if "python" in word:
+            return sys.executable
+        return self._root.place(word["place"]) + str(word["then"])
+
+    def _link(self, links: dict[str, list[str]]) -> None:
+        """Show included files in the working directory, where a flow looks for them."""
+        for name, parts in links.items():
+            path = self.folder / "work" / name
+            target = Path(self._root.place(parts))
+            if path.is_symlink():
+                if path.readlink() == target:
+                    continue
+                path.unlink()
+            elif path.exists():
+                msg = f"{path} is in the way of the included file {name}"
+                raise RemoteError(CANNOT_WRITE, msg, "move it away, or leave it out of `include`")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(target)
+
+    def _check(self, launch: dict[str, Any], secrets: dict[str, str]) -> None:
+        """Have the flow loaded, so that what is missing is known before anything stops."""
+        for check in launch.get("checks", ()):
+            self._resolve(check)
+            Path(check["cwd"]).mkdir(parents=True, exist_ok=True)
+            try:
+                ended = subprocess.run(  # noqa: S603  # what the operator has asked to run
+                    check["argv"],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    cwd=check["cwd"],
+                    env={**check["env"], **secrets},
+                    timeout=_CHECK_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                msg = f"the flow is not loaded after {_CHECK_SECONDS:g} s"
+                raise RemoteError(FAILED, msg, "keep long work out of the module's body") from None
+            except OSError as error:
+                msg = f"cannot run {check['argv'][0]}: {error.strerror}"
+                raise RemoteError(FAILED, msg) from None
+            if ended.returncode:
+                text = ended.stderr.decode("utf-8", "replace").strip()
+                text = text.removeprefix("error: ") or f"the check ended with {ended.returncode}"
+                raise RemoteError(ended.returncode if ended.returncode > 0 else FAILED, text)
+
+    def _start(self, launch: str) -> None:
+        data = self.launch(launch)
+        agent = self._root.layer(data["agent"]) if data["processes"] else Path()
+        supervisors = []
+        for spec in data["processes"]:
+            folder = self.process(spec["id"])
+            supervisors.append((folder, folder.start(self._launch_file(launch), agent)))
+        for folder, supervisor in supervisors:
+            folder.started(supervisor)
+
+    def _not_ready(self, spec: dict[str, Any], state: State) -> str | None:
+        if state.state == "finished":
+            return None
+        answer = self.process(spec["id"]).ask(spec)
+        return None if answer.ready else answer.reason
+
+
+def _children(folder: Path) -> Iterable[Path]:
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return ()
+
+
+def _inherited() -> dict[str, str]:
+    """The environment of the user, without what belongs to this SSH session."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SSH_", "ENGINE_")) and name not in ("_", "OLDPWD", "SHLVL", "PWD")
+    }
+

@@ -1,0 +1,75 @@
+"""What a host is like, as far as it matters to whoever deploys to it."""
+
+import contextlib
+import os
+import platform
+import pwd
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ctl.remote.root import Root
+
+
+def gather(root: Root) -> dict[str, Any]:
+    """Facts of this host, ready for JSON.
+
+    Returns:
+        `python` (three numbers), `implementation`, `executable`, `machine`, `system`, `libc`,
+        `hostname`, `user`, `time` (Unix time), `root` (its path), `unwritable` (why the root
+        cannot be written, or null), `disk_free` (bytes), `open_files` (soft and hard limit), `cores`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return {
+        "python": list(sys.version_info[:3]),
+        "implementation": platform.python_implementation(),
+        "executable": sys.executable,
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "libc": list(_libc()),
+        "hostname": platform.node(),
+        "user": _user(),
+        "time": time.time(),
+        "root": str(root.path),
+        "unwritable": _unwritable(root.path),
+        "disk_free": shutil.disk_usage(_nearest(root.path)).free,
+        "open_files": [soft, hard],
+        "cores": os.cpu_count() or 1,
+    }
+
+
+def _libc() -> tuple[str, str]:
+    with contextlib.suppress(ValueError, OSError):
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+        return name, version
+    return platform.libc_ver()
+
+
+def _user() -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    return str(os.geteuid())
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    for each in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            if each.is_dir():
+                return each
+    return Path("/")
+
+
+def _unwritable(path: Path) -> str | None:
+    """Why nothing can be written below a path, if so."""
+    nearest = _nearest(path)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"{nearest} is not writable for {_user()}"
+    if nearest != path and (path.exists() or path.is_symlink()):
+        return f"{path} is not a folder"
+    if nearest == path and path.stat().st_uid != os.geteuid():
+        return f"{path} belongs to another user"
+    return None

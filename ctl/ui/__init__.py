@@ -1,0 +1,1 @@
+"""How `ctl` shows things: results on stdout, all prose on stderr."""

@@ -1,0 +1,203 @@
+"""What is packed is what a host unpacks, whatever the names and contents."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctl.errors import FlowError
+from ctl.layers import Entry, Layer
+from ctl.remote import digest
+from ctl.remote.digest import digest_of
+
+NAME = (
+    st.binary(min_size=1, max_size=40)
+    .map(lambda raw: raw.replace(b"/", b"_").replace(b"\0", b"_"))
+    .filter(lambda raw: raw not in (b".", b".."))
+    .map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+)
+WORDS = st.text("ab \"'$()\n\\é漢%=*-~", min_size=1, max_size=150)
+PATH = st.lists(NAME | WORDS.filter(lambda name: len(name.encode()) < 250), min_size=1, max_size=3)
+FILES = st.dictionaries(PATH.map("/".join), st.tuples(st.binary(max_size=3000), st.booleans()))
+
+
+def layer_of(folder: Path) -> Layer:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return Layer.of("code", (Entry.of(str(path.relative_to(folder)), path) for path in paths))
+
+
+def unpack_to(folder: Path, layer: Layer) -> None:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(layer.pack())), mode="r|gz") as archive:
+        archive.extractall(folder, filter="data")
+
+
+@given(FILES)
+def test_files_survive_whatever_their_names_are(files):
+    with tempfile.TemporaryDirectory() as temporary:
+        source, host = Path(temporary, "source"), Path(temporary, "host")
+        source.mkdir()
+        host.mkdir()
+        for name, (content, is_executable) in files.items():
+            path = source / name
+            if any(each.is_file() for each in path.parents) or path.exists():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o755 if is_executable else 0o644)
+        layer = layer_of(source)
+        unpack_to(host, layer)
+        assert digest_of(host) == layer.digest == digest_of(source)
+        for entry in layer.entries:
+            there = host / entry.path
+            assert isinstance(entry.source, Path)
+            assert there.read_bytes() == entry.source.read_bytes()
+            assert there.stat().st_mode & 0o777 == (0o700 if entry.executable else 0o600)
+
+
+def test_the_stream_is_the_same_for_the_same_files(tree):
+    one = tree({"a.py": "1", "b/c.py": "2"}, at="one")
+    other = tree({"b/c.py": "2", "a.py": "1"}, at="other")
+    os.utime(other / "a.py", (1, 1))
+    assert b"".join(layer_of(one).pack()) == b"".join(layer_of(other).pack())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "a").write_text("2"),
+        lambda root: (root / "a").chmod(0o755),
+        lambda root: (root / "a").rename(root / "b"),
+        lambda root: (root / "c").write_text(""),
+    ],
+)
+def test_content_mode_and_names_make_the_digest(tree, change):
+    root = tree({"a": "1"})
+    before = digest_of(root)
+    change(root)
+    assert digest_of(root) != before
+
+
+def test_empty_folders_and_other_bits_do_not_count(tree):
+    root = tree({"a": "1"})
+    before = digest_of(root)
+    (root / "empty" / "folder").mkdir(parents=True)
+    (root / "a").chmod(0o600)
+    assert digest_of(root) == before
+
+
+def test_names_cannot_pass_for_a_list_of_files():
+    one = Layer.of("code", [Entry.of("a\nb", b""), Entry.of("c", b"")])
+    other = Layer.of("code", [Entry.of("a", b""), Entry.of("b\nc", b"")])
+    assert one.digest != other.digest
+
+
+@pytest.mark.parametrize("path", ["", "/a", "../a", "a/../b", "./a", "a//b", "a/", "..", "a\0b"])
+def test_a_path_that_leads_out_is_refused(path):
+    with pytest.raises(FlowError, match="cannot be a path in a layer"):
+        Entry.of(path, b"")
+
+
+def test_a_path_that_is_no_file_name_anywhere_is_refused():
+    with pytest.raises(FlowError, match="cannot be the name of a file"):
+        Entry.of("\ud800", b"")
+
+
+def test_a_path_cannot_be_a_file_and_a_folder():
+    with pytest.raises(FlowError, match="'a/b' cannot be both a file and the folder of 'a/b/c'"):
+        Layer.of("code", [Entry.of("a/b", b""), Entry.of("a/b/c", b"")])
+
+
+def test_a_path_cannot_be_there_twice():
+    with pytest.raises(FlowError, match="two files would be pushed as 'a'"):
+        Layer.of("code", [Entry.of("a", b"1"), Entry.of("a", b"2")])
+
+
+@pytest.mark.parametrize("content", ["", "12", "1234", "abd", "x" * 200_000])
+def test_a_file_that_changes_meanwhile_is_named(tree, content):
+    file = tree({"a": "abc"}) / "a"
+    layer = Layer.of("code", [Entry.of("a", file)])
+    file.write_text(content)
+    with pytest.raises(FlowError, match="a changed while it was being pushed") as caught:
+        list(layer.pack())
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_goes_meanwhile_is_named(tree):
+    file = tree({"a": "abc"}) / "a"
+    layer = Layer.of("code", [Entry.of("a", file)])
+    file.unlink()
+    with pytest.raises(FlowError, match="a cannot be pushed: No such file"):
+        list(layer.pack())
+
+
+def test_what_is_no_file_is_refused_on_both_sides(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FlowError, match="pipe cannot be pushed: it is no regular file"):
+        Entry.of("pipe", tmp_path / "pipe")
+    with pytest.raises(ValueError, match="'pipe' is neither a regular file nor a folder"):
+        digest_of(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["a", "/etc", "nowhere"])
+def test_a_host_follows_no_link(tree, target):
+    root = tree({"a": "1"})
+    (root / "link").symlink_to(target)
+    with pytest.raises(ValueError, match="'link' is neither a regular file nor a folder"):
+        digest_of(root)
+
+
+def test_large_layers_come_in_chunks_and_are_not_held(tmp_path):
+    file = tmp_path / "large"
+    file.write_bytes(os.urandom(1 << 20) * 8)
+    layer = Layer.of("code", [Entry.of("large", file)])
+    chunks = layer.pack()
+    first = next(chunks)
+    assert 1 << 16 <= len(first) <= 1 << 18
+    assert all(len(chunk) <= 1 << 18 for chunk in chunks)
+    assert layer.size == 8 << 20
+
+
+def test_an_empty_layer_is_an_empty_folder(tmp_path):
+    layer = Layer.of("code", [])
+    unpack_to(tmp_path, layer)
+    assert digest_of(tmp_path) == layer.digest
+
+
+def test_the_digest_needs_nothing_but_itself(tree):
+    root = tree({"a": "1", "b/c": "2"})
+    code = (
+        "import runpy, pathlib, sys\n"
+        "module = runpy.run_path(sys.argv[1])\n"
+        "print(module['digest_of'](pathlib.Path(sys.argv[2])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, digest.__file__, root],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{digest_of(root)}\n"
+
+
+def test_the_digest_does_not_depend_on_the_locale(tree):
+    root = tree({"é漢": "1"})
+    code = (
+        "import pathlib, sys; sys.path[:0] = [sys.argv[1]]\n"
+        "from digest import digest_of\n"
+        "print(sys.getfilesystemencoding(), digest_of(pathlib.Path(sys.argv[2])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8=0", "-c", code, Path(digest.__file__).parent, root],
+        env={"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"ascii {digest_of(root)}\n"
