@@ -3,7 +3,8 @@
 import getpass
 import os
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,21 +22,19 @@ from ctl.phases.looking import look
 from ctl.plan import make_plan
 from ctl.progress import Progress, Silent
 from ctl.reports import CheckReport, CheckRow, Deployed, Problem, Stopped
-from ctl.runtimes import Runtime, find_runtime
+from ctl.runtimes import Runtime, find_runtime, runtime_options
 from ctl.status import DeploymentStatus
 from ctl.transport.channel import Channel
 from ctl.transport.opening import open_channel
 from ctl.transport.session import Session
 from ctl.transport.ssh.config import hostname_of
 from ctl.transport.ssh.settings import SshSettings
+from ctl.ui.redact import redact
 
 if TYPE_CHECKING:
     from engine.dataflow import Dataflow
 
 HostKeys = Literal["strict", "accept-new"]
-
-SSH_CONFIG = "CTL_SSH_CONFIG"
-"""Variable with a file that is read in place of the settings of `ssh`."""
 
 
 class Deployment:
@@ -59,12 +58,10 @@ class Deployment:
         progress: Progress | None = None,
     ) -> None:
         self._progress = progress or Silent()
-        config = os.environ.get(SSH_CONFIG)
         self._ssh = SshSettings(
             host_keys=host_keys,
             connect_timeout=connect_timeout,
             ask=ask,
-            config=Path(config) if config else None,
             trust_command=f"ctl trust {inventory.path}",
         )
         self._agent: Layer | None = None
@@ -83,7 +80,7 @@ class Deployment:
             NotFoundError: If there is no such file.
             InventoryError: If it is not as it should be.
         """
-        return cls(load(Path(path)), **settings)
+        return cls(load(Path(path), runtime_options()), **settings)
 
     @property
     def name(self) -> str:
@@ -96,7 +93,7 @@ class Deployment:
             facts = {name: session.facts for name, session in fleet.sessions.items()}
             offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
             problems = judge(facts, offsets, SPARE_BYTES)
-            own = fleet.each(lambda session: self._own_ports(session)).results
+            own = fleet.each(self._own_ports).results
             listening, pairs = reach(fleet, self.inventory, own)
             for found in (listening, unreached(pairs)):
                 for name, more in found.items():
@@ -116,19 +113,23 @@ class Deployment:
             HostsError: If a host fails; it names each.
             CtlError: If the flow or a secret is not there.
         """
+        started = time.monotonic()
         plan = make_plan(
             self.inventory, self.runtime, self._code(flow), self._layers(), insecure=insecure
         )
         secrets = read_secrets(self.inventory, os.environ)
+        redact.hide(*secrets.values())
         if insecure:
-            self._progress.warn("--insecure: the mesh is neither encrypted nor authenticated by TLS")
+            self._progress.warn(
+                "--insecure: the mesh is neither encrypted nor authenticated by TLS"
+            )
         with self._connected() as (fleet, outcome):
             if outcome.failures:
                 problem = f"{self.name} not deployed"
                 raise HostsError(problem, outcome.failures, "nothing was changed")
             self._join_departed(fleet)
-            deployed = Deploy(plan, fleet, self._progress, secrets, self._who("deploy")).run()
-        return deployed
+            who = self._who("deploy")
+            return Deploy(plan, fleet, self._progress, secrets, who, started).run()
 
     def status(self) -> DeploymentStatus:
         """What is known of it just now; hosts that do not answer are part of that."""
@@ -143,7 +144,7 @@ class Deployment:
         since: datetime | None = None,
         processes: tuple[int, ...] | None = None,
         hosts: tuple[str, ...] | None = None,
-    ) -> Iterator[LogLine]:
+    ) -> Generator[LogLine]:
         """What the processes have written, in the order of time.
 
         Args:
@@ -197,7 +198,7 @@ class Deployment:
         with self._connected() as (fleet, outcome):
             problem = f"{self.name} not stopped everywhere"
             first, *others = fleet.hosts or [None]
-            locked = {}
+            locked: dict[str, Any] = {}
             failures = dict(outcome.failures)
             for hosts in ([first] if first else [], others):
                 taken = fleet.each(lambda session: self._lock(session, "stop"), hosts)
@@ -212,11 +213,14 @@ class Deployment:
             fleet.each(lambda session: session.ask("unlock"))
             failures |= stopped.failures
             if failures:
-                ordered = {h.name: failures[h.name] for h in self.inventory.hosts if h.name in failures}
+                ordered = {
+                    h.name: failures[h.name] for h in self.inventory.hosts if h.name in failures
+                }
                 raise HostsError(problem, ordered, "all other hosts have stopped")
         states = {each["id"]: each["state"] for found in stopped.results.values() for each in found}
         if not states:
-            raise NotFoundError(f"{self.name} is not deployed on these hosts")
+            msg = f"{self.name} is not deployed on these hosts"
+            raise NotFoundError(msg)
         return Stopped(dict(sorted(states.items())), 0)
 
     # How it is done.
@@ -258,7 +262,7 @@ class Deployment:
             return code_layer(flow, self.inventory.deployment.include, folder, Path.cwd())
         from ctl.layers.pickled import pickled_flow
 
-        return pickled_flow(flow)
+        return pickled_flow(flow, self.inventory.deployment.include, self.inventory.path.parent)
 
     def _own_ports(self, session: Session) -> list[int]:
         answer = session.ask("look", deployment=self.name, layers=[], release="")
@@ -276,7 +280,9 @@ class Deployment:
 
         error = outcome.failures.get(host.name)
         if error is not None:
-            return CheckRow(host.name, problems=(Problem(error.problem, error.fix, error.exit_code),))
+            return CheckRow(
+                host.name, problems=(Problem(error.problem, error.fix, error.exit_code),)
+            )
         return row(fleet.sessions[host.name], __version__, problems.get(host.name, ()))
 
     def _join_departed(self, fleet: Fleet) -> None:

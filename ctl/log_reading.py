@@ -1,7 +1,7 @@
 """Read the logs of a deployment from its hosts, and take them up again where a connection broke."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ctl.errors import CtlError, HostsError, LostError, UnreachableError
@@ -12,6 +12,8 @@ from ctl.progress import Progress
 if TYPE_CHECKING:
     from ctl.deployment import Deployment
     from ctl.transport.session import Session
+
+_PROBLEM = "not all logs could be read"
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between two tries to reach a host again; the last one repeats."""
@@ -42,7 +44,7 @@ class LogReading:
         self._sessions: dict[str, Session] = {}
         self._errors: dict[str, CtlError] = {}
 
-    def read(self) -> Iterator[LogLine]:
+    def read(self) -> Generator[LogLine]:
         """Give what is there, in the order of time.
 
         Raises:
@@ -58,9 +60,9 @@ class LogReading:
         ]
         yield from merge(streams)
         if failures:
-            raise HostsError("not all logs could be read", failures)
+            raise HostsError(_PROBLEM, failures)
 
-    def follow(self) -> Iterator[LogLine]:
+    def follow(self) -> Generator[LogLine]:
         """Give what is there and what comes, in the order of time.
 
         Raises:
@@ -83,7 +85,7 @@ class LogReading:
                 session.close()
             follower.close()
         if self._errors:
-            raise HostsError("not all logs could be read", self._errors)
+            raise HostsError(_PROBLEM, self._errors)
 
     def _all(self, session: "Session") -> dict[int, bytes]:
         logs: dict[int, list[bytes]] = {}
@@ -106,7 +108,6 @@ class LogReading:
                         self._progress.note(f"{host.name}: connected again")
                     tries, reached = 0, True
                     self._follow_session(session, follower, cursors)
-                return
             except (LostError, UnreachableError) as error:
                 if self._over.is_set():
                     return
@@ -125,18 +126,23 @@ class LogReading:
                 self._progress.warn(f"{host.name}: {error}")
                 follower.push(host.name, [])
                 return
+            else:
+                return
 
     def _follow_session(
         self, session: "Session", follower: Follower, cursors: dict[str, list[int]]
     ) -> None:
         wanted = {**self._wanted, "follow": True, "cursors": cursors}
         host = session.host.name
-        follower.push(host, [])
         name = self._deployment.name
         for event, data in session.stream("logs", deployment=name, wanted=wanted):
             if self._over.is_set():
                 return
-            follower.push(host, parse(host, event["process"], data))
+            if event.get("caught_up"):
+                follower.push(host, [])
+                continue
+            if data:
+                follower.push(host, parse(host, event["process"], data))
             cursors[str(event["process"])] = event["cursor"]
 
 

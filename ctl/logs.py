@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
@@ -31,6 +32,7 @@ _STREAMS: dict[str, Literal["out", "err"]] = {"o": "out", "e": "err"}
 _NO_TIME = "1970-01-01T00:00:00.000000Z"
 
 _by_time = itemgetter(0)
+_by_process = itemgetter(2)
 _by_time_and_process = itemgetter(0, 2)
 
 
@@ -107,6 +109,14 @@ class _Queue:
     latest: str = _NO_TIME
     times: list[str] = field(default_factory=list)
     lines: list[LogLine] = field(default_factory=list)
+
+    def add(self, lines: list[LogLine]) -> None:
+        times = [line[0] for line in lines]
+        if times[0] < self.latest or times != sorted(times):
+            times = list(accumulate(times, max, initial=self.latest))[1:]
+        self.latest = times[-1]
+        self.times += times
+        self.lines += lines
 
     def take(self, until: str) -> Iterable[tuple[str, LogLine]]:
         end = bisect_right(self.times, until)
@@ -197,17 +207,14 @@ class Follower:
 
     def _enqueue(self, host: str, lines: Sequence[LogLine]) -> None:
         now = self._clock()
-        touched = {}
-        for line in lines:
-            queue = self._queues.get(line.process)
+        newest = _NO_TIME
+        # Usually all are of one process; what is done for each line has to be cheap.
+        for process, some in groupby(lines, _by_process):
+            queue = self._queues.get(process)
             if queue is None:
-                queue = self._queues[line.process] = _Queue(host)
-            if line.time > queue.latest:  # noqa: PLR1730 - `max` is slower, and this is for each line
-                queue.latest = line.time
-            queue.times.append(queue.latest)
-            queue.lines.append(line)
-            touched[line.process] = queue
-        newest = max(queue.latest for queue in touched.values())
+                queue = self._queues[process] = _Queue(host)
+            queue.add(list(some))
+            newest = max(newest, queue.latest)
         lag = now - datetime.fromisoformat(newest).timestamp()
         self._lags[host] = min(lag, self._lags.get(host, lag))
 

@@ -27,8 +27,8 @@ from engine.sizes import approximate_size
 SHARDS = 4096
 """Number of shards of all keys; fixed, because snapshots are stored by shard."""
 
-BATCH_ITEMS = 1024
-"""Items that are worth a message of their own."""
+BATCH_ITEMS = 1000
+"""Items that are worth a message of their own; as many as sources give at once by default."""
 
 BATCH_BYTES = 1 << 18
 """Bytes that are worth a message of their own."""
@@ -121,10 +121,12 @@ class Outbound:
             return self._by_partition
         return self._in_turn
 
-    def put(self, items: list[Any]) -> None:
+    def put(self, items: list[Any], *, keep: bool = False) -> None:
         """Route a batch of one or more items, and send what is worth a message.
 
-        The list stays the caller's.
+        Args:
+            items: The batch.
+            keep: Whether the list is this end's from now on, rather than the caller's still.
 
         Raises:
             TypeError: If an item has no `str` key and the route needs one.
@@ -132,7 +134,10 @@ class Outbound:
         """
         size = _mean_size(items)
         before = [len(waiting) for waiting in self._waiting]
-        self._distribute(items)
+        if keep and before == [0]:
+            self._waiting[0] = items
+        else:
+            self._distribute(items)
         for index, waiting in enumerate(self._waiting):
             if len(waiting) > before[index]:
                 self._bytes[index] += (len(waiting) - before[index]) * size
@@ -170,9 +175,12 @@ class Outbound:
             waiting = self._waiting[index]
             size = max(1, self._bytes[index] // len(waiting))
             count = max(1, min(BATCH_ITEMS, BATCH_BYTES // size, len(waiting)))
-            self._waiting[index] = waiting[count:]
-            self._bytes[index] = size * len(self._waiting[index])
-            self._send_batch(index, waiting[:count], size * count)
+            batch, rest = waiting, list[Any]()
+            if count < len(waiting):
+                batch, rest = waiting[:count], waiting[count:]
+            self._waiting[index] = rest
+            self._bytes[index] = size * len(rest)
+            self._send_batch(index, batch, size * count)
 
     def _send_batch(self, index: int, items: list[Any], cost: int) -> None:
         channel = self._channels[index]

@@ -28,6 +28,7 @@ LARGEST_BATCH = 8192
 _GATHER_SECONDS = 0.001
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
+Todo = tuple[RunningNode, list[Any]]
 Parked = tuple[RunningNode, Iterator[list[Any]]]
 
 
@@ -40,6 +41,8 @@ class Stage:
         outbounds: Sending ends of the exchanges that it feeds.
         context: The worker's.
     """
+
+    _quota = 8
 
     def __init__(
         self,
@@ -75,7 +78,10 @@ class Stage:
             if batch is not None:
                 self._turn += offset + 1
                 self._consuming = (inbound, batch.cost)
-                self._enter(batch)
+                todo = self._enter(batch)
+                # What is worked off is to be freed, while the caches still have it.
+                del batch
+                self._push(todo)
                 return True
         return False
 
@@ -100,9 +106,10 @@ class Stage:
         self._requested = epoch
         self._last = last
 
-    def run(self, quota: int) -> bool:
-        """Work off up to `quota` batches of input; tell whether anything was done."""
+    def run(self) -> bool:
+        """Work off a few batches of input; tell whether anything was done."""
         worked = False
+        quota = self._quota
         self._notified = False
         now = self._context.now()
         self._context.epoch = self.epoch_done + 1
@@ -202,18 +209,18 @@ class Stage:
 
     # Pushing batches through the nodes.
 
-    def _enter(self, batch: Batch) -> None:
-        """Give a batch from another worker to the first node."""
+    def _enter(self, batch: Batch) -> list[Todo]:
+        """Take a batch from another worker; give what there is to push."""
         node = self._entry
         items = self._guard(node, batch.load)
         if batch.grouped:
             assert node.operator is not None
             node.stats.items_in += sum(len(values) for _, values in items)
             self._park(node, node.operator.on_groups, items)
-        else:
-            self._push([(node, items)])
+            return []
+        return [(node, items)]
 
-    def _push(self, todo: list[tuple[RunningNode, list[Any]]]) -> None:
+    def _push(self, todo: list[Todo]) -> None:
         """Push batches through their nodes and all that follow, up to where output is parked."""
         while todo:
             node, batch = todo.pop()
@@ -226,6 +233,7 @@ class Stage:
             except BaseException as error:
                 self._context.fail(node.step_id, error)
             stats.observe(perf_counter() - started)
+            del batch
             if isinstance(out, list):
                 if out:
                     self._largest = max(self._largest, len(out) * approximate_size(out[-1]))
@@ -244,7 +252,7 @@ class Stage:
         node: RunningNode,
         port: int,
         batch: list[Any],
-        todo: list[tuple[RunningNode, list[Any]]],
+        todo: list[Todo],
     ) -> None:
         if not batch:
             return
@@ -254,7 +262,7 @@ class Stage:
         for target in reversed(node.targets[port]):
             if isinstance(target, Outbound):
                 try:
-                    target.put(batch)
+                    target.put(batch, keep=len(node.targets[port]) == 1)
                 except BaseException as error:
                     self._context.fail(target.exchange.step_id, error)
             else:
@@ -278,8 +286,9 @@ class Stage:
             if chunk is None:
                 stack.pop()
                 continue
-            todo: list[tuple[RunningNode, list[Any]]] = []
+            todo: list[Todo] = []
             self._emit(node, 0, chunk, todo)
+            del chunk
             self._push(todo)
         return not self._waits_for_credit()
 
@@ -310,6 +319,9 @@ class SourceStage(Stage):
         partitions: What this worker reads of the source.
         one_poll: Whether each due partition is polled once in an epoch, and no more.
     """
+
+    # What was read is worked off, and its memory used again, while the caches have it.
+    _quota = 1
 
     def __init__(
         self,

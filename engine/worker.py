@@ -22,7 +22,6 @@ from engine.steps import Input, Output, Step
 IDLE_SECONDS = 0.05
 """Longest time that a worker waits before it looks again."""
 
-_QUOTA = 8
 _COUNT_SECONDS = 0.1
 
 
@@ -126,7 +125,7 @@ class Worker:
         """Do a little of what there is to do; tell whether there was anything."""
         worked = self._receive()
         for stage in reversed(self._stages):
-            if stage.run(_QUOTA):
+            if stage.run():
                 worked = True
         if worked:
             self._tell()

@@ -273,25 +273,3 @@ def test_changelog_begins_with_this_version() -> None:
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert newest[1] == engine.__version__
-
-
-def test_example_inventory_shows_every_key() -> None:
-    text = (ROOT / "inventory.example.toml").read_text()
-    assert tomllib.loads(text)["deployment"] == {"name": "flights"}
-    lines = text.split("\n\n", 1)[1].splitlines()
-    shown = tomllib.loads("\n".join(re.sub(r"^# (?=\[|\w+ = )", "", line) for line in lines))
-    host = {"name", "ssh", "ssh_port", "address", "bind", "processes", "workdir", "transport"}
-    assert set(shown) == {"deployment", "defaults", "hosts"}
-    assert set(shown["deployment"]) == {
-        "name",
-        "runtime",
-        "workers",
-        "requirements",
-        "include",
-        "env",
-        "recovery",
-        "secrets",
-    }
-    assert set(shown["deployment"]["recovery"]) == {"store", "interval"}
-    assert set(shown["defaults"]) == {"user", "python", "processes", "mesh_port"}
-    assert set(shown["hosts"][0]) == host

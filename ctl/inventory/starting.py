@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,7 +138,8 @@ def _names(targets: Sequence[_Target]) -> list[str]:
     seen: set[str] = set()
     for index, name in enumerate(names):
         if not name or name in seen:
-            names[index] = f"host-{index}"
+            numbered = (f"host-{number}" for number in count(index))
+            names[index] = next(each for each in numbered if each not in seen)
         seen.add(names[index])
     return names
 

@@ -150,7 +150,9 @@ def _listen(
         return list(zip(own, reasons, strict=True))
 
     outcome = fleet.each(listen)
-    problems = {name: (_lost(error),) for name, error in outcome.failures.items()}
+    problems: dict[str, tuple[Problem, ...]] = {
+        name: (_lost(error),) for name, error in outcome.failures.items()
+    }
     listening = []
     for name, answers in outcome.results.items():
         for each, reason in answers:

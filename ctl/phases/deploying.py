@@ -37,6 +37,7 @@ class Deploy:
         progress: Is told what happens.
         secrets: Values by variable.
         who: Who deploys: `user`, `host`, `command`, `since`.
+        started: When the user began to wait, as `time.monotonic()`.
     """
 
     plan: Plan
@@ -44,14 +45,15 @@ class Deploy:
     progress: Progress
     secrets: Mapping[str, str]
     who: Mapping[str, Any]
-    looks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pushed_bytes: int = 0
-    switched: bool = False
+    started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self._name = self.plan.inventory.deployment.name
         self._launch = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{random.token_hex(3)}"
         self._problem = f"{self._name} not deployed"
+        self._looks: dict[str, dict[str, Any]] = {}
+        self._pushed_bytes = 0
+        self._switched = False
 
     def run(self) -> Deployed:
         """Go through all phases.
@@ -60,7 +62,6 @@ class Deploy:
             HostsError: If a host fails; then every host that is reachable runs what it ran.
             KeyboardInterrupt: If the user has interrupted it; the same holds.
         """
-        started = time.monotonic()
         committed = False
         try:
             self._check_hosts()
@@ -79,7 +80,9 @@ class Deploy:
                 error.outcome = self._outcome()
             raise
         except KeyboardInterrupt:
-            self.progress.note(f"interrupted; {self._name} is put back, Ctrl-C again leaves at once")
+            self.progress.note(
+                f"interrupted; {self._name} is put back, Ctrl-C again leaves at once"
+            )
             self.fleet.interrupt()
             if not committed:
                 self._undo()
@@ -88,8 +91,8 @@ class Deploy:
             self.plan.release,
             len(self.plan.inventory.hosts),
             len(self.plan.inventory.processes),
-            self.pushed_bytes,
-            time.monotonic() - started,
+            self._pushed_bytes,
+            time.monotonic() - self.started,
             look(self.fleet, {}, self.plan.inventory, self.plan.runtime).state,
         )
 
@@ -129,10 +132,10 @@ class Deploy:
         outcome = self.fleet.each(look)
         if outcome.failures:
             raise HostsError(self._problem, outcome.failures)
-        self.looks = dict(outcome.results)
+        self._looks = dict(outcome.results)
 
     def _check_ports(self) -> None:
-        own = {name: look["ports"] for name, look in self.looks.items()}
+        own = {name: look["ports"] for name, look in self._looks.items()}
         problems, pairs = reach(self.fleet, self.plan.inventory, own)
         self._judged(problems or unreached(pairs))
         self.progress.phase("check", None, "done")
@@ -140,9 +143,9 @@ class Deploy:
     def _push(self) -> None:
         layers = {layer.digest: layer for layer in self.plan.layers}
 
-        def push(session: Session) -> None:
+        def push(session: Session) -> int:
             host = session.host.name
-            missing = [layers[digest] for digest in self.looks[host]["missing"]]
+            missing = [layers[digest] for digest in self._looks[host]["missing"]]
             total, sent = sum(layer.size for layer in missing), 0
 
             def count(size: int) -> None:
@@ -152,16 +155,17 @@ class Deploy:
 
             for layer in missing:
                 session.push(layer, count)
-            self.pushed_bytes += sent
+            return sent
 
-        self.fleet.phase("push", push, self._problem, self.plan.inventory.hosts)
+        pushed = self.fleet.phase("push", push, self._problem, self.plan.inventory.hosts)
+        self._pushed_bytes = sum(pushed.values())
 
     def _stage(self) -> None:
         files = self._files()
 
         def stage(session: Session) -> None:
             launch = self.plan.launch(session.host, self._launch)
-            if self.looks[session.host.name]["checked"]:
+            if self._looks[session.host.name]["checked"]:
                 launch["checks"] = []
             own = files(session.host) if launch["processes"] else {}
             secrets = dict(self.secrets) if launch["processes"] else {}
@@ -191,7 +195,7 @@ class Deploy:
         return files
 
     def _switch(self) -> None:
-        self.switched = True
+        self._switched = True
         self.fleet.phase(
             "switch",
             lambda session: session.ask("switch", launch=self._launch, grace=SWITCH_GRACE_S),
@@ -245,11 +249,11 @@ class Deploy:
 
     def _outcome(self) -> str:
         release = next(
-            (look["current"]["release"] for look in self.looks.values() if look["current"]), None
+            (look["current"]["release"] for look in self._looks.values() if look["current"]), None
         )
         if release is None:
-            return "nothing was left behind" if self.switched else "nothing was changed"
-        return f"release {release[:6]} still runs" if self.switched else "nothing was changed"
+            return "nothing was left behind" if self._switched else "nothing was changed"
+        return f"release {release[:6]} still runs" if self._switched else "nothing was changed"
 
     def _judged(self, problems: Mapping[str, tuple[Any, ...]]) -> None:
         for name, found in problems.items():
@@ -265,7 +269,9 @@ class Deploy:
 
     def _process_error(self, state: Mapping[str, Any]) -> CtlError:
         code, number = state["exit_code"], state["signal"]
-        how = f"ended with exit code {code}" if code is not None else f"was killed by signal {number}"
+        how = (
+            f"ended with exit code {code}" if code is not None else f"was killed by signal {number}"
+        )
         if state["note"]:
             how = state["note"]
         cause = self.plan.runtime.cause(state["tail"]).strip()
@@ -278,7 +284,5 @@ class Deploy:
 
     def _first_cause(self, error: HostsError) -> HostsError:
         """Put the failure that the others follow from first: a lost peer is a consequence."""
-        order = sorted(
-            error.failures.items(), key=lambda item: isinstance(item[1], LostError)
-        )
+        order = sorted(error.failures.items(), key=lambda item: isinstance(item[1], LostError))
         return HostsError(error.problem, dict(order))

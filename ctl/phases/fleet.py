@@ -86,9 +86,7 @@ class Fleet:
         """All of them."""
         return [session.host for session in self.sessions.values()]
 
-    def each(
-        self, work: Callable[[Session], T], hosts: Iterable[Host] | None = None
-    ) -> Outcome[T]:
+    def each(self, work: Callable[[Session], T], hosts: Iterable[Host] | None = None) -> Outcome[T]:
         """Do something on all hosts, or some, at once."""
         chosen = self.hosts if hosts is None else list(hosts)
         return on_each(chosen, lambda host: work(self.sessions[host.name]), self._pool)

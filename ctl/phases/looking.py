@@ -25,7 +25,7 @@ def look(
     name = inventory.deployment.name
     outcome = fleet.each(lambda session: session.ask("status", deployment=name))
     errors = {**failures, **outcome.failures}
-    hosts, processes = [], []
+    hosts = []
     for host in inventory.hosts:
         answer = outcome.results.get(host.name)
         if answer is None:
@@ -36,8 +36,10 @@ def look(
         problem = "a deploy was cut off here" if answer["cut_off"] else None
         release = current.get("release")
         hosts.append(HostStatus(host.name, True, problem, release, session.clock_offset_s))
-    for place in inventory.processes:
-        processes.append(_process(place, outcome.results.get(place.host.name), runtime))
+    processes = [
+        _process(place, outcome.results.get(place.host.name), runtime)
+        for place in inventory.processes
+    ]
     cut_off = any(answer["cut_off"] for answer in outcome.results.values())
     return DeploymentStatus.of(name, hosts, processes, cut_off=cut_off)
 

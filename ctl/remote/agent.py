@@ -33,6 +33,7 @@ BEAT_SECONDS = 2.0
 _READ = 1 << 18
 _WRITE = 4096
 """What can be written without waiting, once a pipe is writable."""
+
 _QUEUE = 64
 
 
@@ -42,11 +43,15 @@ class Agent:
     Args:
         root: Where everything is.
         agent: Digest of the layer with this code.
+        streams: Descriptors that messages come from and go to.
     """
 
-    def __init__(self, root: Root, agent: str) -> None:
+    def __init__(self, root: Root, agent: str, streams: tuple[int, int] = (0, 1)) -> None:
         self._root = root
         self._agent = agent
+        self._input, self._output = streams
+        self._writable = select.poll()
+        self._writable.register(self._output, select.POLLOUT)
         self._incoming: queue.Queue[tuple[Message, bytes] | None] = queue.Queue(_QUEUE)
         self._lost = threading.Event()
         self._cancelled: set[int] = set()
@@ -63,7 +68,7 @@ class Agent:
         self._send({"hello": self._hello()})
         try:
             while (item := self._take()) is not None:
-                self._handle(*item)
+                self._handle(item[0])
         finally:
             self._settle()
 
@@ -81,14 +86,17 @@ class Agent:
         """Take what comes, and beat, until nothing comes any more."""
         decoder = Decoder()
         poll = select.poll()
-        poll.register(0, select.POLLIN)
-        heard = time.monotonic()
+        poll.register(self._input, select.POLLIN)
+        heard = beaten = time.monotonic()
         with contextlib.suppress(OSError, ValueError):
-            while time.monotonic() - heard < SILENCE_SECONDS:
-                if not poll.poll(BEAT_SECONDS * 1000):
+            while (now := time.monotonic()) - heard < SILENCE_SECONDS:
+                # Also while much comes: on a slow line, one message may take longer than a beat.
+                if now - beaten >= BEAT_SECONDS:
                     self._beat()
+                    beaten = now
+                if not poll.poll(BEAT_SECONDS * 1000):
                     continue
-                received = os.read(0, _READ)
+                received = os.read(self._input, _READ)
                 if not received:
                     break
                 for message, data in decoder.feed(received):
@@ -96,8 +104,6 @@ class Agent:
                         self._cancelled.add(message["cancel"])
                     elif "beat" not in message:
                         self._incoming.put((message, data))
-                    else:
-                        self._beat()
                 heard = time.monotonic()
         self._lost.set()
         self._incoming.put(None)
@@ -107,28 +113,36 @@ class Agent:
 
     def _send(self, message: Message, data: bytes = b"") -> None:
         frame = memoryview(encode(message, data))
-        poll = select.poll()
-        poll.register(1, select.POLLOUT)
         with self._writing:
             try:
                 # An operator who reads no more must not keep us for ever.
                 while frame and not self._lost.is_set():
-                    if poll.poll(BEAT_SECONDS * 1000):
-                        frame = frame[os.write(1, frame[:_WRITE]) :]
+                    if self._writable.poll(BEAT_SECONDS * 1000):
+                        frame = frame[os.write(self._output, frame[:_WRITE]) :]
             except OSError:
                 self._lost.set()
 
     def _beat(self) -> None:
-        """Show life, unless a longer message is on its way."""
-        if not self._writing.locked():
-            self._send({"beat": True})
+        """Show life, unless a longer message is on its way or has filled the pipe.
+
+        Whoever beats also finds out that the operator is gone, so it never waits.
+        """
+        if not self._writing.acquire(blocking=False):
+            return
+        try:
+            if self._writable.poll(0):
+                os.write(self._output, encode({"beat": True}))
+        except OSError:
+            self._lost.set()
+        finally:
+            self._writing.release()
 
     def _goes_on(self) -> bool:
         return not self._lost.is_set() and self._number not in self._cancelled
 
     # What is asked for.
 
-    def _handle(self, message: Message, data: bytes) -> None:
+    def _handle(self, message: Message) -> None:
         self._number = message["id"]
         answer: dict[str, Any]
         try:
@@ -211,7 +225,9 @@ class Agent:
             while not ended:
                 take()
 
-    def do_stage(self, launch: dict[str, Any], files: dict[str, str], secrets: dict[str, str]) -> None:
+    def do_stage(
+        self, launch: dict[str, Any], files: dict[str, str], secrets: dict[str, str]
+    ) -> None:
         """Lay out what processes will be given."""
         self._leftovers.note(self._root.release(launch["release"]))
         self._deployment().stage(launch, files, secrets)
@@ -245,7 +261,7 @@ class Agent:
         if self._changed is None or self._lock is None:
             return
         try:
-            self._changed.revert()
+            self._revert(self._changed)
             self._changed.tidy()
             self._leftovers.remove()
         finally:
@@ -259,6 +275,14 @@ class Agent:
     def do_logs(self, deployment: str, wanted: dict[str, Any]) -> None:
         """Send logs."""
         send_logs(Deployment(self._root, deployment), wanted, self._say, self._goes_on)
+
+    def _revert(self, changed: Deployment) -> None:
+        try:
+            changed.revert()
+        except (RemoteError, OSError):
+            # What this session has brought may have filled the disk.
+            self._leftovers.remove()
+            changed.revert()
 
     def _deployment(self) -> Deployment:
         assert self._changed is not None, "the lock comes first"
@@ -276,5 +300,11 @@ def main(wanted: dict[str, Any]) -> None:
     # A handler, since what is ignored stays so in every process that we start.
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    signal.signal(signal.SIGTERM, _end)
     Agent(Root(wanted["root"]), wanted["agent"]).run()
+
+
+def _end(*_: object) -> None:
+    """End in order; asked again, do not end before all is put right."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    sys.exit()

@@ -3,6 +3,11 @@
 #
 # Arguments: the mark that tells our output from that of login scripts. On stdin comes a frame
 # {"root", "agent"}; on stdout go the mark with the version, then frames.
+#
+# That syntax has neither annotations nor f-strings.
+# ruff: noqa: ANN001, ANN201, D100, D101, D102, D103, RUF005, UP031
+# ruff: noqa: ARG002, E402, PTH111, PTH112, PTH118, S102, S606
+# mypy: allow-untyped-defs, allow-untyped-calls
 import json
 import os
 import struct
@@ -10,6 +15,9 @@ import sys
 
 mark, oldest = sys.argv[1], (3, 11)
 version = list(sys.version_info[:3])
+if tuple(version) >= oldest and sys.getfilesystemencoding() != "utf-8":
+    # The locale of the host is not that of the operator, and names are to arrive unchanged.
+    os.execv(sys.executable, [sys.executable, "-X", "utf8"] + sys.orig_argv[1:])
 os.write(1, ("\n%s %s\n" % (mark, json.dumps({"version": version}))).encode("ascii"))
 if tuple(version) < oldest:
     sys.exit(0)

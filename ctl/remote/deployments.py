@@ -47,7 +47,11 @@ class Deployment:
     @property
     def switching(self) -> dict[str, Any] | None:
         """`launch` that was switched to, `before` and `running`, while that is not settled."""
-        return read_json(self.folder / "switching.json")
+        switching, current = read_json(self.folder / "switching.json"), self.current
+        if switching is not None and current is not None:
+            # A commit that was cut off right before its last step is one.
+            return None if switching["launch"] == current["launch"] else switching
+        return switching
 
     def launch(self, launch: str) -> dict[str, Any]:
         """What the processes of one start are given."""
@@ -118,9 +122,7 @@ class Deployment:
 
     # What changes it.
 
-    def stage(
-        self, launch: dict[str, Any], files: dict[str, str], secrets: dict[str, str]
-    ) -> None:
+    def stage(self, launch: dict[str, Any], files: dict[str, str], secrets: dict[str, str]) -> None:
         """Lay out what processes will be given; nothing that runs notices.
 
         Args:
@@ -142,9 +144,10 @@ class Deployment:
             for spec in launch["processes"]:
                 self._resolve(spec)
             write_json(self._launch_file(launch["launch"]), launch)
-            write_json(self._root.release(launch["release"]), launch.pop("manifest"))
             self._link(launch.get("links", {}))
             self._check(launch, secrets)
+            # Last, since it says that the release was checked.
+            write_json(self._root.release(launch["release"]), launch["manifest"])
         except OSError as error:
             raise cannot_write(error, "the release") from error
 
@@ -159,6 +162,8 @@ class Deployment:
         Raises:
             RemoteError: If that cannot be done; revert then.
         """
+        if not goes_on():
+            return
         running = [folder for folder in self.folders() if folder.supervised]
         journal = {"launch": launch, "before": self.current, "running": bool(running)}
         try:
@@ -258,9 +263,14 @@ class Deployment:
         """Stop all processes and remember that this was wanted."""
         self.revert_if_cut_off(start=False)
         current = self.current
-        if current is not None:
-            write_json(self.folder / "current.json", {**current, "desired": "stopped"})
-        stop_all([folder for folder in self.folders() if folder.supervised], grace)
+        try:
+            if current is not None:
+                write_json(self.folder / "current.json", {**current, "desired": "stopped"})
+        except OSError as error:
+            raise cannot_write(error, "the state of the deployment") from error
+        finally:
+            # What can be stopped is, although it may not be remembered.
+            stop_all([folder for folder in self.folders() if folder.supervised], grace)
 
     def revert_if_cut_off(self, *, start: bool = True) -> bool:
         """Put right what a deploy left that was cut off; tell whether there was anything.
@@ -285,7 +295,7 @@ class Deployment:
         env = {name: self._word(value) for name, value in spec["env"].items()}
         spec["argv"], spec["env"] = resolved, {**_inherited(), **env}
         workdir = spec["cwd"]
-        spec["cwd"] = os.path.expanduser(workdir) if workdir else str(self.folder / "work")
+        spec["cwd"] = str(Path(workdir).expanduser() if workdir else self.folder / "work")
         if "socket" in spec["ready"]:
             spec["ready"]["socket"] = self._word(spec["ready"]["socket"])
 
@@ -370,4 +380,3 @@ def _inherited() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("SSH_", "ENGINE_")) and name not in ("_", "OLDPWD", "SHLVL", "PWD")
     }
-

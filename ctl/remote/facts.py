@@ -1,6 +1,7 @@
 """What a host is like, as far as it matters to whoever deploys to it."""
 
 import contextlib
+import itertools
 import os
 import platform
 import pwd
@@ -20,7 +21,8 @@ def gather(root: Root) -> dict[str, Any]:
     Returns:
         `python` (three numbers), `implementation`, `executable`, `machine`, `system`, `libc`,
         `hostname`, `user`, `time` (Unix time), `root` (its path), `unwritable` (why the root
-        cannot be written, or null), `disk_free` (bytes), `open_files` (soft and hard limit), `cores`.
+        cannot be written, or null), `disk_free` (bytes), `open_files` (soft and hard limit),
+        `cores`.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
@@ -68,8 +70,9 @@ def _unwritable(path: Path) -> str | None:
     nearest = _nearest(path)
     if not os.access(nearest, os.W_OK | os.X_OK):
         return f"{nearest} is not writable for {_user()}"
-    if nearest != path and (path.exists() or path.is_symlink()):
-        return f"{path} is not a folder"
+    for each in itertools.takewhile(lambda each: each != nearest, (path, *path.parents)):
+        if os.path.lexists(each):
+            return f"{each} is not a folder"
     if nearest == path and path.stat().st_uid != os.geteuid():
         return f"{path} belongs to another user"
     return None

@@ -29,7 +29,8 @@ def send_logs(
             (text of a time), `lines` (the last ones of each process), or `of_launch` (what was
             written since the processes were last started by a deploy); `follow`, whether to go on;
             `until_ended`, whether to stop when no process runs any more.
-        send: Takes `{"process", "cursor"}` and whole lines.
+        send: Takes `{"process", "cursor"}` and whole lines; `{"caught_up"}` once all that was
+            there has gone, if more is to come.
         goes_on: Whether the operator still listens.
     """
     cursors: dict[str, Cursor] = {
@@ -51,6 +52,8 @@ def send_logs(
                 send({"process": int(name), "cursor": list(cursor)}, data)
                 if not goes_on():
                     return
+        if first and follows:
+            send({"caught_up": True}, b"")
         first = False
         if not follows or not goes_on() or (ended and wanted.get("until_ended")):
             return

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from ctl.remote.root import Root
+from ctl.remote.root import Root, read_json
 
 
 class Leftovers:
@@ -29,12 +29,21 @@ class Leftovers:
 
     def remove(self) -> None:
         """Remove all of it, and the folders that are empty without it."""
+        layers = [path for path in self._paths if path.is_dir()]
         for path in self._paths:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
+            if path not in layers:
                 path.unlink(missing_ok=True)
         self._paths.clear()
+        # Another deployment may have come to need what was new here.
+        needed = self._needed()
+        for path in layers:
+            if path.name not in needed:
+                shutil.rmtree(path, ignore_errors=True)
         for name in ("layers", "releases", "deployments", ""):
             with contextlib.suppress(OSError):
                 (self._root.path / name).rmdir()
+
+    def _needed(self) -> set[str]:
+        """Digests of the layers of all releases."""
+        releases = (read_json(path) or {} for path in (self._root.path / "releases").glob("*.json"))
+        return {digest for each in releases for digest in each.get("layers", {}).values()}

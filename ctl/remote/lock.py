@@ -10,7 +10,6 @@ from typing import Any
 
 from ctl.remote.errors import BUSY, RemoteError
 
-
 _TRIES, _PAUSE = 10, 0.02
 """Who only looks holds a lock for a moment; that is waited for."""
 
@@ -63,8 +62,10 @@ class DeploymentLock:
         if fd is None:
             raise RemoteError(BUSY, f"deployment {folder.name} {_held_by(path)}", "try again later")
         self._fd = fd
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(who).encode(), 0)
+        # What runs can be stopped although the disk is full.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(who).encode(), 0)
 
     def release(self) -> None:
         """Let others have it; may be called again.

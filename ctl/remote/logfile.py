@@ -6,7 +6,9 @@ number and an offset in bytes; it stays valid as long as the segment is kept.
 """
 
 import contextlib
+import itertools
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +42,11 @@ class LogWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._number = max(segments(folder), default=1)
-        self._fd = self._open()
-        self._size = os.fstat(self._fd).st_size
-        self._last = b""
+        self._fd = self._open(self._number)
+        self._size = _end(folder, self._number)
+        # A writer that was killed may have left half a line.
+        os.ftruncate(self._fd, self._size)
+        self._last = _last_time(folder)
         self._lost = 0
 
     @property
@@ -64,32 +68,38 @@ class LogWriter:
         if self._lost:
             lost = b"%b e hostmesh: %d lines were lost: disk full\n" % (self._last, self._lost)
         data = lost + b"".join([b"%b%b\n" % (start, line) for line in lines])
-        try:
-            if self._size and self._size + len(data) > SEGMENT_BYTES:
-                self._rotate()
-            written = os.write(self._fd, data)
-            if written < len(data):
-                # Half a line would be taken for a whole one.
-                os.ftruncate(self._fd, self._size)
-                raise OSError
-        except OSError:
+        whole = self._append(data)
+        if not whole:
             self._lost += len(lines)
             return
-        self._lost = 0
-        self._size += len(data)
+        # Whoever reads along may have read these lines already, so they stay.
+        self._size += whole
+        self._lost = data.count(b"\n", whole)
 
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._fd)
 
-    def _open(self) -> int:
+    def _append(self, data: bytes) -> int:
+        """Write as many whole lines as there is room for; give their length in bytes."""
+        written = 0
+        with contextlib.suppress(OSError):
+            if self._size and self._size + len(data) > SEGMENT_BYTES:
+                self._rotate()
+            written = os.write(self._fd, data)
+        whole = data.rfind(b"\n", 0, written) + 1
+        if whole < written:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._size + whole)
+        return whole
+
+    def _open(self, number: int) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return os.open(_segment(self._folder, self._number), flags, 0o600)
+        return os.open(_segment(self._folder, number), flags, 0o600)
 
     def _rotate(self) -> None:
-        before = self._fd
+        before, self._fd = self._fd, self._open(self._number + 1)
         self._number += 1
-        self._fd = self._open()
         self._size = 0
         os.close(before)
         for number in segments(self._folder)[:-KEPT_SEGMENTS]:
@@ -126,9 +136,8 @@ def _pieces(line: bytes) -> list[bytes]:
 def segments(folder: Path) -> list[int]:
     """Numbers of the segments that are kept, in order."""
     with contextlib.suppress(OSError):
-        return sorted(
-            int(path.stem) for path in folder.iterdir() if path.suffix == ".log"
-        )
+        paths = [path for path in folder.iterdir() if path.suffix == ".log"]
+        return sorted(int(path.stem) for path in paths if path.stem.isdigit())
     return []
 
 
@@ -139,7 +148,11 @@ def _segment(folder: Path, number: int) -> Path:
 def read(folder: Path, cursor: Cursor) -> Iterator[tuple[bytes, Cursor]]:
     """Give what is there behind a cursor, in portions of whole lines, each with the next cursor."""
     number, offset = cursor
-    for each in segments(folder):
+    numbers = segments(folder)
+    if numbers and (number > numbers[-1] or offset > _size(folder, number)):
+        # The log was removed and begun anew.
+        number, offset = 0, 0
+    for each in numbers:
         if each < number:
             continue
         if each > number:
@@ -166,12 +179,11 @@ def start_of_last(folder: Path, count: int) -> Cursor:
     numbers = segments(folder)
     left = count
     for number in reversed(numbers):
+        if left <= 0:
+            return number, _end(folder, number)
         path = _segment(folder, number)
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            if left <= 0:
-                return number, end
-            at = end
+            at = file.seek(0, os.SEEK_END)
             while at > 0:
                 size = min(_READ, at)
                 file.seek(at - size)
@@ -198,8 +210,9 @@ def start_since(folder: Path, since: str) -> Cursor:
     wanted = since.encode()
     numbers = segments(folder)
     # Segments that end before the time are not read.
-    for number, following in zip(numbers, numbers[1:], strict=False):
-        if _first_time(folder, following) >= wanted:
+    for number, following in itertools.pairwise(numbers):
+        first = _first_time(folder, following)
+        if not first or first >= wanted:
             return number, _offset_since(folder, number, wanted)
     if not numbers:
         return (0, 0)
@@ -220,3 +233,25 @@ def _offset_since(folder: Path, number: int, wanted: bytes) -> int:
                 break
             offset += len(line)
     return offset
+
+
+def _size(folder: Path, number: int) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return _segment(folder, number).stat().st_size
+    return sys.maxsize
+
+
+def _end(folder: Path, number: int) -> int:
+    """Where the last whole line of a segment ends."""
+    with contextlib.suppress(FileNotFoundError), _segment(folder, number).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        at = file.seek(max(0, size - _READ))
+        return at + file.read(size - at).rfind(b"\n") + 1
+    return 0
+
+
+def _last_time(folder: Path) -> bytes:
+    """The time of the last line that is there; nothing if there is none."""
+    for data, _ in read(folder, start_of_last(folder, 1)):
+        return data[:TIME_LENGTH]
+    return b""

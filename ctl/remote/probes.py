@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _TIME_LIMIT = 2.0
+_LONGEST = 1 << 20
 
 
 class Answer(NamedTuple):
@@ -40,15 +41,17 @@ def ask(probe: Mapping[str, Any]) -> Answer:
 def _health(probe: Mapping[str, Any]) -> Answer:
     try:
         status = json.loads(_get(Path(probe["socket"]), "/status"))
-    except (OSError, ValueError, HTTPException) as error:
+        return Answer(
+            ready=bool(status["ready"]),
+            reason=status["reason"] or "",
+            items_in=status["items_in"],
+            items_out=status["items_out"],
+            last_error=status["last_error"],
+        )
+    except (OSError, HTTPException) as error:
         return Answer(ready=False, reason=f"it does not answer yet ({error})")
-    return Answer(
-        ready=bool(status["ready"]),
-        reason=status["reason"] or "",
-        items_in=status["items_in"],
-        items_out=status["items_out"],
-        last_error=status["last_error"],
-    )
+    except (ValueError, LookupError, TypeError):
+        return Answer(ready=False, reason="it does not answer as it should")
 
 
 def _get(path: Path, page: str) -> bytes:
@@ -61,7 +64,7 @@ def _get(path: Path, page: str) -> bytes:
             connection.sendall(f"GET {page} HTTP/1.0\r\n\r\n".encode())
             response = HTTPResponse(connection)
             response.begin()
-            return response.read()
+            return response.read(_LONGEST)
     finally:
         os.close(folder)
 

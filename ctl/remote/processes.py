@@ -1,14 +1,16 @@
 """The processes of a deployment on this host, each with a folder of its own."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ctl.remote.errors import FAILED, UNREACHABLE, RemoteError
+from ctl.remote.errors import CANNOT_WRITE, FAILED, UNREACHABLE, RemoteError
 from ctl.remote.lock import is_locked, try_lock
 from ctl.remote.probes import Answer, ask
 from ctl.remote.root import read_json, write_json
@@ -19,6 +21,7 @@ _PAUSE = 0.01
 
 ENDED = ("finished", "failed", "stopped")
 
+_FLAGS = ("-I", "-S", "-X", "utf8")
 _PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from ctl.remote.supervisor import main; main(sys.argv[1:])"
@@ -86,6 +89,9 @@ class ProcessFolder:
             return State(state="starting" if supervised else "stopped", supervised=supervised)
         state, note = str(data["state"]), ""
         if not supervised and state not in ENDED:
+            if self.supervised:
+                # It was started between the two.
+                return self.state()
             state, note = "failed", "its supervisor was killed, and it with it"
         runs = state == "running"
         started = data.get("started")
@@ -122,7 +128,7 @@ class ProcessFolder:
         try:
             for name in ("state.json", "stop.json"):
                 (self.path / name).unlink(missing_ok=True)
-            words = (sys.executable, "-I", "-S", "-c", _PROGRAM, agent, self.path, launch, fd)
+            words = (sys.executable, *_FLAGS, "-c", _PROGRAM, agent, self.path, launch, fd)
             with (self.path / "supervisor.err").open("wb") as complaints:
                 return subprocess.Popen(  # noqa: S603  # our own program
                     [str(word) for word in words],
@@ -140,7 +146,7 @@ class ProcessFolder:
         """Wait until the supervisor has said so.
 
         Raises:
-            RemoteError: 70, if it does not.
+            RemoteError: 70, if it does not, or 73, if it cannot write.
         """
         until = time.monotonic() + _START_SECONDS
         while time.monotonic() < until:
@@ -150,24 +156,29 @@ class ProcessFolder:
             if supervisor.poll() is not None:
                 break
             time.sleep(_PAUSE)
+        # Nobody would find one that is late.
+        supervisor.kill()
+        code = CANNOT_WRITE if supervisor.wait() == CANNOT_WRITE else FAILED
         complaint = (self.path / "supervisor.err").read_text("utf-8", "replace").strip()
         msg = f"the supervisor of process {self.path.name} did not start: {complaint[-500:]}"
-        raise RemoteError(FAILED, msg)
+        raise RemoteError(code, msg)
 
-    def ask_to_stop(self, grace: float) -> None:
-        """Have it stopped in order, or killed after some seconds."""
+    def ask_to_stop(self, grace: float) -> bool:
+        """Have it stopped in order, or killed after some seconds; tell whether it heard."""
         state = self.state()
         if not state.supervised or state.supervisor is None:
-            return
-        write_json(self.path / "stop.json", {"grace": grace})
-        # The lock is held, so the number is the supervisor's and nobody else's.
-        os.kill(state.supervisor, signal.SIGTERM)
+            return False
+        # On a full disk it has the seconds that it gives itself.
+        with contextlib.suppress(OSError):
+            write_json(self.path / "stop.json", {"grace": grace})
+        return _signal(state.supervisor, signal.SIGTERM)
 
-    def kill(self) -> None:
+    def kill(self) -> bool:
         """End it at once; its supervisor's guard takes the process along."""
         state = self.state()
-        if state.supervised and state.supervisor is not None:
-            os.kill(state.supervisor, signal.SIGKILL)
+        if not state.supervised or state.supervisor is None:
+            return False
+        return _signal(state.supervisor, signal.SIGKILL)
 
     def ask(self, spec: dict[str, Any]) -> Answer:
         """How it is, in its own words."""
@@ -184,21 +195,31 @@ def stop_all(folders: list[ProcessFolder], grace: float) -> None:
     Raises:
         RemoteError: 69, if one cannot be ended at all.
     """
-    for folder in folders:
-        folder.ask_to_stop(grace)
-    if _wait_for_end(folders, grace + _KILL_SECONDS):
+    if _end(folders, lambda folder: folder.ask_to_stop(grace), grace + _KILL_SECONDS):
         return
-    for folder in folders:
-        folder.kill()
-    if not _wait_for_end(folders, _KILL_SECONDS):
+    if not _end(folders, ProcessFolder.kill, _KILL_SECONDS):
         names = ", ".join(each.path.name for each in folders if each.supervised)
         raise RemoteError(UNREACHABLE, f"process {names} cannot be ended")
 
 
-def _wait_for_end(folders: list[ProcessFolder], seconds: float) -> bool:
+def _signal(supervisor: int, number: signal.Signals) -> bool:
+    # Its lock is held, so the process ID is the supervisor's and nobody else's.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(supervisor, number)
+        return True
+    return False
+
+
+def _end(
+    folders: list[ProcessFolder], signal_: Callable[[ProcessFolder], bool], seconds: float
+) -> bool:
     until = time.monotonic() + seconds
-    while any(folder.supervised for folder in folders):
+    unheard = list(folders)
+    while True:
+        # A supervisor that has only just been started cannot hear yet.
+        unheard = [folder for folder in unheard if not signal_(folder)]
+        if not any(folder.supervised for folder in folders):
+            return True
         if time.monotonic() > until:
             return False
         time.sleep(_PAUSE)
-    return True

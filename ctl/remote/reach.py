@@ -35,7 +35,7 @@ class Listeners:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(128)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             return _listen_reason(error)
         return None
 
@@ -61,7 +61,7 @@ def _dial(host: str, port: int, timeout: float) -> str | None:
         return "timed out; a firewall may drop it"
     except ConnectionRefusedError:
         return "refused; a firewall may reject it, or `bind` is another address"
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         return "name not known"
     except OSError as error:
         if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
@@ -69,13 +69,13 @@ def _dial(host: str, port: int, timeout: float) -> str | None:
         return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _listen_reason(error: OSError) -> str:
+def _listen_reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, (socket.gaierror, UnicodeError)):
+        return "name not known"
     if error.errno == errno.EADDRINUSE:
         return "in use by another program"
     if error.errno == errno.EADDRNOTAVAIL:
         return "not an address of this host"
     if error.errno == errno.EACCES:
         return "not allowed for this user; ports below 1024 are for root"
-    if isinstance(error, socket.gaierror):
-        return "name not known"
     return error.strerror or str(error)

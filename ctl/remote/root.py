@@ -1,14 +1,14 @@
 """Where everything on a host is: one folder, open to its owner alone.
 
-    <root>/layers/<digest>/              unpacked layers, never changed
-    <root>/releases/<digest>.json        what a release is made of
-    <root>/deployments/<name>/
-        lock                             held while somebody changes the deployment
-        current.json                     the launch that counts, and whether it should run
-        switching.json                   there from a switch until its commit
-        launches/<id>/                   what the processes of one start are given
-        processes/<id>/                  one process: lock, state.json, health socket, log/
-        work/                            current directory of the processes, unless another is set
+- `layers/<digest>/`: unpacked layers, never changed
+- `releases/<digest>.json`: what a release is made of
+- `deployments/<name>/`
+    - `lock`: held while somebody changes the deployment
+    - `current.json`: the launch that counts, and whether it should run
+    - `switching.json`: there from a switch until its commit
+    - `launches/<id>/`: what the processes of one start are given
+    - `processes/<id>/`: one process: lock, state.json, health socket, log/
+    - `work/`: current directory of the processes, unless another is set
 """
 
 import contextlib

@@ -18,7 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ctl.remote.errors import cannot_write
+from ctl.remote.guard import Guard
 from ctl.remote.logfile import Lines, LogWriter
+from ctl.remote.restarts import RestartPolicy
 from ctl.remote.root import prepare, read_json, write_json
 
 _PR_SET_PDEATHSIG = 1
@@ -29,51 +32,8 @@ _TAIL_BYTES = 16 << 10
 _DEFAULT_GRACE = 60.0
 _SHORTEST_HIDDEN = 4
 """Bytes of a secret; shorter ones are part of too many words."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-
-
-@dataclass(frozen=True)
-class RestartPolicy:
-    """When a process that ended is started again.
-
-    Args:
-        codes: Exit codes after which it is.
-        signals: Whether it is after a signal that nobody here has sent.
-        limit: Starts again within the window, at most.
-        window: Seconds.
-    """
-
-    codes: tuple[int, ...] = ()
-    signals: bool = False
-    limit: int = 3
-    window: float = 600.0
-
-    @classmethod
-    def of(cls, spec: dict[str, Any] | None) -> "RestartPolicy":
-        """What a launch says; nothing means never."""
-        if spec is None:
-            return cls()
-        return cls(
-            tuple(spec.get("codes", ())),
-            bool(spec.get("signals")),
-            int(spec.get("limit", cls.limit)),
-            float(spec.get("window", cls.window)),
-        )
-
-    def pause(self, code: int, before: list[float], now: float) -> float | None:
-        """Seconds to wait before the next start, or `None` for no more.
-
-        Args:
-            code: How it ended, as `Popen.returncode` says.
-            before: Times of earlier starts after an end.
-            now: Time of the same clock.
-        """
-        if not (self.signals if code < 0 else code in self.codes):
-            return None
-        recent = sum(1 for each in before if now - each < self.window)
-        if recent >= self.limit:
-            return None
-        return float(min(_FIRST_PAUSE * 2**recent, _LONGEST_PAUSE))
+_NOT_STARTED = 127
+"""What a shell says of a program that it cannot run."""
 
 
 @dataclass
@@ -85,6 +45,9 @@ class Supervisor:
         spec: What to run, as a launch has it.
         launch: ID of the launch, which the state names.
         secrets: Variables whose values its output must not show.
+
+    Raises:
+        OSError: If its log or state cannot be written; nobody could find it to stop it.
     """
 
     folder: Path
@@ -99,7 +62,7 @@ class Supervisor:
         self._log = LogWriter(self.folder / "log")
         self._tail: list[bytes] = []
         self._child: subprocess.Popen[bytes] | None = None
-        self._guard = _Guard()
+        self._guard = Guard()
         self._wakeup, signals = os.pipe()
         os.set_blocking(signals, False)
         signal.set_wakeup_fd(signals, warn_on_full_buffer=False)
@@ -112,11 +75,8 @@ class Supervisor:
             "log_start": self._log.cursor,
         }
         self._policy = RestartPolicy.of(self.spec.get("restart"))
-        self._hidden = {
-            value.encode("utf-8", "surrogateescape"): f"[secret {name}]".encode()
-            for name, value in self.secrets.items()
-            if len(value) >= _SHORTEST_HIDDEN
-        }
+        self._hidden = _hidden(self.secrets)
+        write_json(self.folder / "state.json", {**self._state, "state": "starting"})
 
     def run(self) -> None:
         """Run the process until it is not to be started again."""
@@ -125,12 +85,16 @@ class Supervisor:
             pause = None
             if not self.stopping:
                 pause = self._policy.pause(code, self.starts_again, _clock())
-            if pause is None or not self._wait(pause):
+            # In one write: whoever waits for it takes a failure that is seen for the end.
+            self._ended(code, self._final(code) if pause is None else "starting")
+            if pause is None:
+                break
+            if not self._wait(pause):
+                self._save(state="stopped")
                 break
             self.starts_again.append(_clock())
             self._state["restarts"] += 1
         self._guard.close()
-        self._save(state=self._final(code))
 
     def _final(self, code: int) -> str:
         if self.stopping:
@@ -140,23 +104,25 @@ class Supervisor:
     def _run_once(self) -> int:
         self._tail.clear()
         self._save(
-            state="running", pid=None, exit_code=None, signal=None, ended_at=None,
-            started_at=time.time(), started=_clock(),
+            state="running",
+            pid=None,
+            exit_code=None,
+            signal=None,
+            ended_at=None,
+            started_at=time.time(),
+            started=_clock(),
         )
         try:
             child = self._start()
-        except OSError as error:
-            text = f"cannot start {self.spec['argv'][0]}: {error.strerror}"
-            self._keep(b"e", [text.encode()])
-            self._ended(127)
-            return 127
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            text = f"hostmesh: cannot start {self.spec['argv'][0]}: {error}"
+            self._keep(b"e", [text.encode("utf-8", "surrogateescape")])
+            return _NOT_STARTED
         self._child = child
         self._guard.watch(child.pid)
         self._save(pid=child.pid)
         code = self._relay(child)
-        self._guard.forget()
         self._child = None
-        self._ended(code)
         return code
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -195,27 +161,30 @@ class Supervisor:
             for fd, _ in poll.poll(self._timeout(drained_at)):
                 if fd == self._wakeup:
                     self._signals(os.read(fd, 4096))
-                    continue
-                kind, lines = pipes[fd]
-                data = os.read(fd, _READ)
-                whole = lines.feed(data) if data else lines.rest()
-                if whole:
-                    self._keep(kind, whole)
-                if not data:
+                elif not self._take(fd, *pipes[fd]):
                     poll.unregister(fd)
                     del pipes[fd]
             self._kill_if_due(child)
             if code is None and _has_ended(child):
                 # Its number is not given to another process before `wait`.
                 self._kill_group(child)
+                self._guard.forget()
                 code = child.wait()
                 drained_at = _clock() + 1.0
             if drained_at is not None and _clock() >= drained_at:
                 # Somebody outside of the group holds the pipes.
                 break
+        for kind, lines in pipes.values():
+            self._keep(kind, lines.rest())
         for stream in (child.stdout, child.stderr):
             stream.close()
         return child.returncode
+
+    def _take(self, fd: int, kind: bytes, lines: Lines) -> bool:
+        """Keep what is there to read; tell whether more may come."""
+        data = os.read(fd, _READ)
+        self._keep(kind, lines.feed(data) if data else lines.rest())
+        return bool(data)
 
     def _timeout(self, drained_at: float | None) -> float | None:
         dues = [due for due in (self.kill_at, drained_at) if due is not None]
@@ -225,11 +194,14 @@ class Supervisor:
         for number in numbers:
             if number not in (signal.SIGTERM, signal.SIGINT):
                 continue
+            asked = read_json(self.folder / "stop.json") or {}
+            kill_at = _clock() + float(asked.get("grace", _DEFAULT_GRACE))
             if self.stopping:
+                # Who asks again may be in more of a hurry.
+                self.kill_at = min(kill_at, self.kill_at or kill_at)
                 continue
             self.stopping = True
-            asked = read_json(self.folder / "stop.json") or {}
-            self.kill_at = _clock() + float(asked.get("grace", _DEFAULT_GRACE))
+            self.kill_at = kill_at
             if self._child is not None and not _has_ended(self._child):
                 os.kill(self._child.pid, self.spec.get("stop_signal", signal.SIGTERM))
 
@@ -245,7 +217,6 @@ class Supervisor:
 
     def _wait(self, seconds: float) -> bool:
         """Wait for the next start; tell whether there is to be one."""
-        self._save(state="starting", pid=None)
         until = _clock() + seconds
         while not self.stopping and (left := until - _clock()) > 0:
             ready, _, _ = select.select([self._wakeup], [], [], left)
@@ -254,17 +225,23 @@ class Supervisor:
         return not self.stopping
 
     def _keep(self, kind: bytes, lines: list[bytes]) -> None:
+        if not lines:
+            return
         for value, mark in self._hidden.items():
             lines = [line.replace(value, mark) for line in lines]
         self._log.write(kind, lines, time.time())
         if kind == b"e":
             self._tail = (self._tail + lines)[-_TAIL_LINES:]
 
-    def _ended(self, code: int) -> None:
+    def _ended(self, code: int, state: str) -> None:
         tail = b"\n".join(self._tail)[-_TAIL_BYTES:].decode("utf-8", "replace")
         self._save(
-            state=self._final(code), pid=None, ended_at=time.time(), tail=tail if code else "",
-            exit_code=code if code >= 0 else None, signal=-code if code < 0 else None,
+            state=state,
+            pid=None,
+            ended_at=time.time(),
+            tail=tail if code else "",
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
         )
 
     def _save(self, **changes: Any) -> None:
@@ -272,49 +249,6 @@ class Supervisor:
         # The process goes on although its state cannot be shown.
         with contextlib.suppress(OSError):
             write_json(self.folder / "state.json", self._state)
-
-
-class _Guard:
-    """A process that kills what is left of ours once we are gone, however that happened."""
-
-    def __init__(self) -> None:
-        read_fd, self._write_fd = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                self._guard(read_fd)
-            finally:
-                os._exit(0)
-        os.close(read_fd)
-
-    def watch(self, group: int) -> None:
-        """Have a process group killed."""
-        os.write(self._write_fd, b"%d\n" % group)
-
-    def forget(self) -> None:
-        """Kill nothing for now."""
-        os.write(self._write_fd, b"0\n")
-
-    def close(self) -> None:
-        """End it."""
-        self.forget()
-        os.close(self._write_fd)
-        os.waitpid(self._pid, 0)
-
-    def _guard(self, read_fd: int) -> None:
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        # The lock above all must not outlive its holder.
-        os.closerange(0, read_fd)
-        os.closerange(read_fd + 1, 1 << 12)
-        said = b""
-        while more := os.read(read_fd, 4096):
-            said = (said + more)[-64:]
-        group = int(said.split()[-1]) if said.split() else 0
-        if group:
-            with contextlib.suppress(OSError):
-                os.killpg(group, signal.SIGKILL)
 
 
 def _has_ended(child: "subprocess.Popen[bytes]") -> bool:
@@ -326,6 +260,26 @@ def _has_ended(child: "subprocess.Popen[bytes]") -> bool:
     return True
 
 
+def _hidden(secrets: dict[str, str]) -> dict[bytes, bytes]:
+    """What a log shows for each line of each secret, the longest first."""
+    lines = {
+        line: f"[secret {name}]".encode()
+        for name, value in secrets.items()
+        for line in value.encode("utf-8", "surrogateescape").splitlines()
+        if len(line) >= _SHORTEST_HIDDEN
+    }
+    return dict(sorted(lines.items(), key=lambda item: -len(item[0])))
+
+
+def _forget_dispositions() -> None:
+    """Have no process ignore or block what the one who started us does."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Python ignores these two for itself; a child gets them back.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -335,11 +289,18 @@ def main(arguments: list[str]) -> None:
     folder, file, lock_fd = Path(arguments[0]), Path(arguments[1]), int(arguments[2])
     os.set_inheritable(lock_fd, False)
     prepare()
+    _forget_dispositions()
     launch = read_json(file)
     assert launch is not None, f"no launch in {file}"
     spec = next(each for each in launch["processes"] if str(each["id"]) == folder.name)
     secrets = read_json(file.with_name("secrets.json")) or {}
-    Supervisor(folder, spec, launch["launch"], secrets).run()
+    try:
+        supervisor = Supervisor(folder, spec, launch["launch"], secrets)
+    except OSError as error:
+        told = cannot_write(error, "the state of a process")
+        sys.stderr.write(told.problem)
+        sys.exit(told.exit_code)
+    supervisor.run()
 
 
 if __name__ == "__main__":

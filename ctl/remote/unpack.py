@@ -1,6 +1,5 @@
 """Take a layer that comes as a stream, and put it in place whole or not at all."""
 
-import contextlib
 import io
 import os
 import shutil
@@ -59,11 +58,13 @@ def receive(root: Root, digest: str, take: Callable[[], bytes]) -> None:
         if digest_of(beside) != digest:
             msg = f"layer {digest[:6]} arrived with other contents than were sent"
             raise RemoteError(LOST, msg, "deploy again")
-        with contextlib.suppress(FileExistsError):
+        try:
+            beside.rename(place)
+        except OSError:
             # Another session may have been as fast.
-            if not place.exists():
-                beside.rename(place)
-    except (tarfile.TarError, zlib.error, EOFError) as error:
+            if not place.is_dir():
+                raise
+    except (tarfile.TarError, zlib.error, EOFError, ValueError) as error:
         msg = f"layer {digest[:6]} arrived damaged: {error}"
         raise RemoteError(LOST, msg, "deploy again") from error
     except OSError as error:

@@ -5,7 +5,7 @@ gives a `Runtime`.
 """
 
 from ctl.runtimes.base import Command, Layers, ProcessContext, Runtime, Word, place
-from ctl.runtimes.finding import find_runtime, runtime_names
+from ctl.runtimes.finding import find_runtime, runtime_options
 
 __all__ = [
     "Command",
@@ -15,5 +15,5 @@ __all__ = [
     "Word",
     "find_runtime",
     "place",
-    "runtime_names",
+    "runtime_options",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ctl.inventory import Inventory, ProcessPlace
+from ctl.inventory import Check, Inventory, ProcessPlace
 
 Word = str | dict[str, Any]
 """A text as it is, or what only the host knows: `{"python": null}`, the path of its interpreter;
@@ -95,6 +95,9 @@ class Runtime(Protocol):
 
     needs_engine: bool
     """Whether hosts get the `engine` package."""
+
+    options: Mapping[str, Check]
+    """Further keys that `[deployment]` may have, each with what checks its value."""
 
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from ctl.inventory import RUNTIMES
 from ctl.runtimes.base import Command, ProcessContext, Word, place
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?P<target>:.*)?", re.DOTALL)
@@ -19,6 +20,7 @@ class EngineRuntime:
 
     name = "engine"
     needs_engine = True
+    options = RUNTIMES["engine"]
 
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""

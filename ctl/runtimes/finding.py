@@ -1,11 +1,17 @@
 """Find a runtime by its name."""
 
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
 from ctl.errors import InventoryError
+from ctl.inventory import RUNTIMES, Check
 from ctl.runtimes.base import Runtime
 from ctl.runtimes.engine import EngineRuntime
 
 GROUP = "hostmesh.runtimes"
 """Entry points of other packages."""
+
+_OURS: Mapping[str, type[Runtime]] = {EngineRuntime.name: EngineRuntime}
 
 
 def find_runtime(name: str) -> Runtime:
@@ -14,20 +20,22 @@ def find_runtime(name: str) -> Runtime:
     Raises:
         InventoryError: If there is none; it lists what there is.
     """
-    if name == EngineRuntime.name:
-        return EngineRuntime()
-    # Slow, and few need it.
-    from importlib.metadata import entry_points
+    if name in _OURS:
+        return _OURS[name]()
+    for entry in _others():
+        if entry.name == name:
+            runtime: Runtime = entry.load()()
+            return runtime
+    msg = f"there is no runtime {name!r}"
+    names = ", ".join((*_OURS, *(entry.name for entry in _others())))
+    raise InventoryError(msg, f"there are {names}")
 
-    for entry in entry_points(group=GROUP, name=name):
-        runtime: Runtime = entry.load()()
-        return runtime
-    raise InventoryError(f"there is no runtime {name!r}", f"there are {', '.join(runtime_names())}")
+
+def runtime_options() -> Mapping[str, Mapping[str, Check]]:
+    """What each runtime allows in `[deployment]` beside the keys of all, by its name."""
+    others = {entry.name: entry.load()().options for entry in _others()}
+    return {**RUNTIMES, **others}
 
 
-def runtime_names() -> tuple[str, ...]:
-    """Names of all runtimes, ours first."""
-    from importlib.metadata import entry_points
-
-    others = sorted(entry.name for entry in entry_points(group=GROUP))
-    return (EngineRuntime.name, *others)
+def _others() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda entry: entry.name)

@@ -13,13 +13,16 @@ from typing import Any
 from ctl.errors import BY_EXIT_CODE, CtlError, LostError, VersionError
 from ctl.inventory import Host
 from ctl.layers import Layer, agent_sources
-from ctl.remote.bootstrap import COMMAND, first_lines
+from ctl.remote.bootstrap import first_lines
 from ctl.remote.frames import CHUNK, Decoder, Message, encode
 from ctl.transport.channel import Channel
 
 _READ = 1 << 18
 _BEAT_SECONDS = 4.0
 _SILENCE_SECONDS = 15.0
+_BEGIN_SECONDS = 60.0
+"""A login script may be slow; one that waits for an answer gets none."""
+
 _NOISE_BYTES = 1 << 20
 OLDEST_PYTHON = (3, 11)
 
@@ -51,14 +54,14 @@ class Session:
         self._received: queue.Queue[tuple[Message, bytes] | None] = queue.Queue(64)
         self._heard = time.monotonic()
         self._closed = threading.Event()
+        self._pushing = threading.Event()
         self._asking, self._sending = threading.Lock(), threading.Lock()
         self._interrupted = False
         self._current = 0
         mark = secrets.token_hex(16)
         asked = time.time()
-        channel.send(first_lines(mark, host.python))
-        channel.send(encode({"root": host.root, "agent": agent.digest}))
-        decoder = self._begin(mark)
+        decoder = self._begin(mark, {"root": host.root, "agent": agent.digest})
+        self._heard = time.monotonic()
         threading.Thread(target=self._read, args=(decoder,), daemon=True).start()
         threading.Thread(target=self._beat, daemon=True).start()
         self.facts = self._greet(agent)
@@ -91,15 +94,20 @@ class Session:
         """
         with self._question("push", {"digest": layer.digest}) as number:
             waiting = bytearray()
-            for piece in layer.pack():
-                waiting += piece
-                if len(waiting) >= CHUNK:
-                    self._send({"chunk": True}, waiting)
-                    sent(len(waiting))
-                    waiting = bytearray()
-                if self._interrupted:
-                    break
-            self._send({"chunk": True, "last": True}, waiting)
+            self._pushing.set()
+            try:
+                for piece in layer.pack():
+                    waiting += piece
+                    if len(waiting) >= CHUNK:
+                        self._send({"chunk": True}, waiting)
+                        sent(len(waiting))
+                        waiting = bytearray()
+                    if self._interrupted:
+                        break
+            finally:
+                # The host waits for it, even if a file of the layer could not be read.
+                self._send({"chunk": True, "last": True}, waiting)
+                self._pushing.clear()
             sent(len(waiting))
             self._result(number, None)
 
@@ -158,26 +166,33 @@ class Session:
             self._channel.send(frame)
 
     def _beat(self) -> None:
+        """Show life, and see to it that a send to a host that is gone ends."""
         while not self._closed.wait(_BEAT_SECONDS):
-            try:
-                self._send({"beat": True})
-            except CtlError:
+            if self._is_silent():
+                self.close()
                 return
+            # A push shows life itself, and may wait for room that never comes.
+            if not self._pushing.is_set():
+                try:
+                    self._send({"beat": True})
+                except CtlError:
+                    return
 
     # What comes.
 
-    def _begin(self, mark: str) -> Decoder:
+    def _begin(self, mark: str, wanted: Message) -> Decoder:
         """Skip what login scripts print; see which Python answers."""
-        start, received = f"\n{mark} ".encode(), b"\n"
-        while True:
-            _, found, rest = received.partition(start)
-            if found and b"\n" in rest:
-                line, _, rest = rest.partition(b"\n")
-                break
-            more = self._channel.receive(_READ)
-            if not more or len(received) > _NOISE_BYTES:
-                raise self._no_answer(received)
-            received += more
+        limit = threading.Timer(_BEGIN_SECONDS, self.close)
+        limit.daemon = True
+        limit.start()
+        try:
+            # A command that has ended at once has said why.
+            with contextlib.suppress(LostError):
+                self._channel.send(first_lines(mark, self.host.python))
+                self._channel.send(encode(wanted))
+            line, rest = self._answer(f"\n{mark} ".encode())
+        finally:
+            limit.cancel()
         version = json.loads(line).get("version")
         if version is None:
             msg = f"no Python: there is no `{self.host.python}`"
@@ -189,7 +204,23 @@ class Session:
         self._rest = rest
         return Decoder()
 
+    def _answer(self, start: bytes) -> tuple[bytes, bytes]:
+        """The line that starts so, and what is there behind it."""
+        received = b"\n"
+        while True:
+            _, found, rest = received.partition(start)
+            if found and b"\n" in rest:
+                line, _, rest = rest.partition(b"\n")
+                return line, rest
+            more = self._channel.receive(_READ)
+            if not more or len(received) > _NOISE_BYTES:
+                raise self._no_answer(received)
+            received += more
+
     def _no_answer(self, received: bytes) -> CtlError:
+        if self._closed.is_set():
+            msg = f"`{self.host.python}` did not start in {_BEGIN_SECONDS:g} s"
+            return LostError(msg, "see what a login there waits for")
         said = self._channel.complaint.strip()
         text = said or received.decode("utf-8", "replace").strip()[-200:] or "it said nothing"
         return LostError(f"`{self.host.python}` did not start: {text}")
@@ -219,8 +250,12 @@ class Session:
 
     def _put(self, item: tuple[Message, bytes] | None) -> None:
         while not self._closed.is_set():
-            with contextlib.suppress(queue.Full):
+            try:
                 self._received.put(item, timeout=1.0)
+            except queue.Full:
+                # It is us who do not listen.
+                self._heard = time.monotonic()
+            else:
                 return
 
     def _next(self) -> tuple[Message, bytes]:
@@ -232,12 +267,16 @@ class Session:
                 self._closed.set()
             if self._closed.is_set():
                 raise self._lost()
-            if time.monotonic() - self._heard > _SILENCE_SECONDS:
+            if self._is_silent():
                 self.close()
-                msg = f"connection lost: nothing heard for {_SILENCE_SECONDS:g} s"
-                raise LostError(msg, "see whether the host is up and reachable")
+
+    def _is_silent(self) -> bool:
+        return time.monotonic() - self._heard > _SILENCE_SECONDS
 
     def _lost(self) -> LostError:
+        if self._is_silent():
+            msg = f"connection lost: nothing heard for {_SILENCE_SECONDS:g} s"
+            return LostError(msg, "see whether the host is up and reachable")
         said = self._channel.complaint.strip()
         return LostError(f"connection lost: {said}" if said else "connection lost")
 

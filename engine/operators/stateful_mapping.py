@@ -28,14 +28,12 @@ class _StatefulMap(KeyedOperator):
 
     def on_items(self, items: list[KeyedItem]) -> Iterator[list[KeyedItem]]:
         mapper, states = self._mapper, self._states
-        known = states.get
         out: list[KeyedItem] = []
-        emit = out.append
         returned: Any = (None, None)
         rest = iter(items)
         try:
             for key, value in rest:
-                state = known(key)
+                state = states.get(key)
                 if state is None:
                     check_key(key)
                 returned = mapper(state, value)
@@ -44,7 +42,7 @@ class _StatefulMap(KeyedOperator):
                     states.pop(key, None)
                 else:
                     states[key] = state
-                emit((key, emitted))
+                out.append((key, emitted))
         except (TypeError, ValueError):
             check_keyed(current(items, rest))
             _check_two(self._mapper, returned, "emit_value")

@@ -1,10 +1,12 @@
 """Hosts that are containers: each with its own network address, disk and processes."""
 
+import gc
 import io
 import json
-import os
 import tarfile
 import tempfile
+import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fleet import images, on_host
+from tests.fleet import images, old_python, on_host
 from tests.fleet.hosts import FleetHost, Pool, Process, Ran, Wish
 from tests.fleet.keys import Key
 from tests.fleet.runs import FOLDER, Run, abandoned
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 NETWORKS = IPv4Network("198.18.0.0/15")
 HOME = Path("/home/deploy")
 FILLER = HOME / ".filler"
-OLD_PYTHON = "3.8"
 OLD_PYTHON_MOUNT = "/opt/old-python"
 # What belongs to the host itself.
 HIDDEN = ("/sbin/docker-init", "/usr/sbin/sshd", "sshd:", "sshd-session:", "sshd-auth:")
@@ -45,18 +46,21 @@ def engine() -> "DockerClient | str":
         # Importing an image takes a while on a slow disk.
         client = docker.from_env(timeout=300)
     except docker.errors.DockerException as error:
-        return f"no containers: no Docker Engine answers ({error})"
+        reason = f"no containers: no Docker Engine answers ({error})"
+    else:
+        return _unless_unmakeable(client)
+    with warnings.catch_warnings():
+        # The library leaves the socket that was refused to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    return reason
+
+
+def _unless_unmakeable(client: "DockerClient") -> "DockerClient | str":
     if reason := images.unmakeable(client):
         client.close()
         return f"no containers: {reason}"
     return client
-
-
-def old_python_here() -> Path | None:
-    """The folder of a Python, of pyenv's, that is too old."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    found = sorted(root.glob(f"versions/{OLD_PYTHON}.*/bin/python3"))
-    return found[-1].parents[1] if found else None
 
 
 class DockerHost(FleetHost):
@@ -86,6 +90,7 @@ class DockerHost(FleetHost):
         self._container = container
         self._network = network
         self._is_cut = False
+        self._clean_since: float | None = None
 
     def attempt(self, *words: str | Path, user: str = "deploy") -> Ran:
         self.changed |= user == "root"
@@ -171,21 +176,23 @@ class DockerHost(FleetHost):
         self._exec("rm", "-f", FILLER)
 
     def old_python(self) -> str:
-        if old_python_here() is None:
-            pytest.skip(f"pyenv has no Python {OLD_PYTHON} here")
+        if old_python.folder() is None:
+            pytest.skip(old_python.missing())
         return "old-python"
 
     def clean(self) -> None:
         """Undo all verbs, end all processes and empty the home."""
         self._container.reload()
-        if self._container.status == "paused":
+        state = self._container.status
+        if state == "paused":
             self.unpause()
-        elif self._container.status != "running":
-            self._container.start()
         if self._is_cut:
             self.reconnect()
+        if state == "exited":
+            self.start()
+        self._clean_since = time.time()
         ran = self._exec("/usr/local/sbin/clean")
-        assert ran.returncode == 0, ran.stderr
+        assert ran.returncode == 0, f"cleaning {self.name} ended with {ran}"
         wait_for_sshd(self)
 
     def remove(self) -> None:
@@ -195,7 +202,7 @@ class DockerHost(FleetHost):
     def logs(self) -> str:
         self._container.reload()
         state = self._container.status
-        sshd = self._container.logs(tail=50).decode(errors="replace")
+        sshd = self._container.logs(since=self._clean_since).decode(errors="replace")
         if state == "running":
             processes = "\n".join(f"{pid} {' '.join(argv)}" for pid, _, _, argv in self.processes())
             rest = f"{processes}\n{self._inspect('tree', HOME / '.hostmesh')}"
@@ -274,7 +281,7 @@ class DockerPool(Pool):
         python = wish.python or "3.11"
         host_key, address = Key.new(), self._addresses.popleft()
         point = self._client.api.create_endpoint_config(ipv4_address=address)
-        old = old_python_here()
+        old = old_python.folder()
         container = self._client.containers.create(
             images.tag(images.RELEASES[python]),
             hostname=wish.name,

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet import on_host
-from tests.fleet.docker_hosts import OLD_PYTHON, old_python_here
+from tests.fleet import old_python, on_host
 from tests.fleet.hosts import FleetHost, Pool, Process, Ran, Wish
 from tests.fleet.keys import Key
 from tests.fleet.sshd import Sshd
@@ -84,9 +83,9 @@ class LoopbackHost(FleetHost):
         self._sshd.unpause()
 
     def old_python(self) -> str:
-        folder = old_python_here()
+        folder = old_python.folder()
         if folder is None:
-            pytest.skip(f"pyenv has no Python {OLD_PYTHON} here")
+            pytest.skip(old_python.missing())
         return f"{folder}/bin/python3"
 
     def remove(self) -> None:

@@ -148,6 +148,8 @@ class Sshd:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                # Ctrl-C is for the tests; they end it.
+                start_new_session=True,
             )
         assert self._init.stdout
         self._listener = int(self._init.stdout.readline())

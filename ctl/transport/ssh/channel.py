@@ -19,15 +19,19 @@ class SshChannel:
         host: Name of the host.
         link: Connected and logged in to it.
         command: For the login shell of the user.
+        seconds: Until a host that does not start it is given up.
 
     Raises:
         LostError: If the connection ends meanwhile.
         UnreachableError: If the host starts no session.
     """
 
-    def __init__(self, host: str, link: Link, command: str) -> None:
+    def __init__(self, host: str, link: Link, command: str, seconds: float) -> None:
         self._host = host
         self._link = link
+        # paramiko waits for ever.
+        limit = threading.Timer(seconds, link.close)
+        limit.start()
         try:
             self._channel = link.transport.open_session()
             self._channel.exec_command(command)
@@ -35,8 +39,11 @@ class SshChannel:
             msg = f"{host} starts no session: {error.text or 'no reason given'}"
             raise UnreachableError(msg, "see MaxSessions and the log of sshd there") from None
         except (paramiko.SSHException, OSError, EOFError) as error:
-            msg = f"{host} ended the session before it began: {error}"
+            why = str(error) or f"no answer in {seconds:g} s"
+            msg = f"{host} ended the session before it began: {why}"
             raise LostError(msg, "see the log of sshd there") from None
+        finally:
+            limit.cancel()
         self._tail = Tail(self._channel.recv_stderr)
         self._sending = threading.Lock()
         self._ended = False
@@ -79,7 +86,7 @@ def open_ssh(host: Host, command: str, settings: SshSettings) -> SshChannel:
     """Start a command on a host; see `ctl.transport.open_channel`."""
     link = connect(route(host, settings.config), settings)
     try:
-        return SshChannel(host.name, link, command)
+        return SshChannel(host.name, link, command, settings.connect_timeout)
     except BaseException:
         link.close()
         raise

@@ -30,6 +30,7 @@ _LOGIN_SECONDS = 30.0
 _KEEPALIVE_SECONDS = 10
 _JOIN_SECONDS = 2.0
 _PROHIBITED = 1
+_PARTS = 3
 
 # What it writes is about its own insides, and without a handler Python shows it on the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -114,7 +115,8 @@ def _advance(link: Link, hop: Hop, settings: SshSettings, verify: Verify) -> Non
         # A new one for each, since fabric adds to it.
         connect_kwargs={
             **({} if before else {"sock": link._socket}),
-            "timeout": limit,
+            # Of the whole handshake; its parts have limits of their own, which say more.
+            "timeout": _PARTS * limit,
             "banner_timeout": limit,
             "auth_timeout": _LOGIN_SECONDS,
             "channel_timeout": limit,
@@ -232,8 +234,11 @@ def _not_relayed(error: paramiko.ChannelException, hop: Hop) -> CtlError:
     if error.code == _PROHIBITED:
         msg = f"the bastion before {hop.name} does not forward connections to {place}"
         return UnauthorisedError(msg, "allow it there: AllowTcpForwarding, PermitOpen")
-    msg = f"the bastion before {hop.name} cannot reach {place}: {error.text or 'no reason given'}"
-    return UnreachableError(msg, "see whether the host is up, and sshd runs on this port")
+    # Why, paramiko keeps to itself.
+    msg = f"the bastion before {hop.name} cannot reach {place}"
+    return UnreachableError(
+        msg, "see whether its name is known there, the host is up, and sshd runs on this port"
+    )
 
 
 def _explain(error: Exception, hop: Hop, greetings: Sequence[_Greeting], limit: float) -> CtlError:
@@ -244,6 +249,9 @@ def _explain(error: Exception, hop: Hop, greetings: Sequence[_Greeting], limit: 
     greeting = greetings[0]
     if isinstance(error, IncompatiblePeer):
         return UnreachableError(f"the SSH server at {place} is too old or too new: {error}")
+    if "No existing session" in str(error) or greeting.handshake_timed_out():
+        msg = f"the SSH server at {place} has not finished its greeting in {limit:g} s"
+        return UnreachableError(msg, "see whether the host is overloaded")
     if not any(line.startswith("SSH-") for line in greeting.lines):
         if greeting.is_busy:
             return DroppedError(
@@ -255,12 +263,8 @@ def _explain(error: Exception, hop: Hop, greetings: Sequence[_Greeting], limit: 
         if greeting.timed_out and not greeting.lines:
             msg += f" for {limit:g} s"
         return UnreachableError(msg, "check `ssh_port` in the inventory")
-    ended = isinstance(error, EOFError | ConnectionResetError | BrokenPipeError)
-    if ended:
+    if isinstance(error, EOFError | ConnectionResetError | BrokenPipeError):
         return DroppedError(
             f"{place} closed the connection before the login", "see the log of sshd there"
         )
-    if "No existing session" in str(error):
-        msg = f"the SSH server at {place} has not finished its greeting in {limit:g} s"
-        return UnreachableError(msg, "see whether the host is overloaded")
     return LostError(f"the connection to {place} was lost: {str(error) or type(error).__name__}")

@@ -19,8 +19,8 @@ class Keyring:
     """Private keys by file."""
 
     def __init__(self) -> None:
-        # Held while somebody is asked: all other hosts that want the key wait for the same answer.
-        self._lock = threading.Lock()
+        # Held while somebody is asked: the other hosts that want the key wait for the answer.
+        self._asking = threading.Lock()
         self._keys: dict[Path, PKey | LockedError] = {}
 
     def load(self, path: Path, ask: Callable[[str], str | None] | None) -> "PKey":
@@ -35,29 +35,30 @@ class Keyring:
             OSError: If it cannot be read.
             ValueError: If it is no private key of a type that is known.
         """
-        with self._lock:
-            known = self._keys.get(path)
-            if known is None:
-                known = self._keys[path] = _read(path, ask)
+        known = self._keys.get(path)
+        if known is None:
+            known = _parse(path, None)
+        if known is None:
+            with self._asking:
+                known = self._keys.get(path)
+                if known is None:
+                    known = self._keys[path] = _decrypt(path, ask)
+        self._keys[path] = known
         if isinstance(known, LockedError):
             raise known
         return known
 
     def is_encrypted(self, path: Path) -> bool:
         """Whether a passphrase has to be asked for; `False` for what is no key at all."""
-        with self._lock:
-            if path in self._keys:
-                return False
+        if path in self._keys:
+            return False
         try:
             return _parse(path, None) is None
         except (OSError, ValueError):
             return False
 
 
-def _read(path: Path, ask: Callable[[str], str | None] | None) -> "PKey | LockedError":
-    key = _parse(path, None)
-    if key is not None:
-        return key
+def _decrypt(path: Path, ask: Callable[[str], str | None] | None) -> "PKey | LockedError":
     if ask is None:
         return LockedError("encrypted, and there is no terminal to ask for its passphrase")
     for attempt in range(_TRIES):

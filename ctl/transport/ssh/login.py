@@ -9,7 +9,7 @@ import paramiko
 from paramiko.agent import AgentKey, AgentSSH
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey, SourceResult
 
-from ctl.errors import CtlError, LostError, UnauthorisedError
+from ctl.errors import CtlError, LostError, UnauthorisedError, UnreachableError
 from ctl.transport.ssh.config import Hop
 from ctl.transport.ssh.hostkeys import HostKey
 from ctl.transport.ssh.keyring import LockedError
@@ -112,6 +112,9 @@ class Login(AuthStrategy):
             if isinstance(result, paramiko.BadAuthenticationType):
                 msg = f"{self._where} takes no keys, but {', '.join(result.allowed_types)}"
                 return UnauthorisedError(msg, "allow PubkeyAuthentication for this user there")
+        if results and str(results[-1]) == "Authentication timeout.":
+            msg = f"{self._where} has not answered the login"
+            return UnreachableError(msg, "see whether the host is overloaded")
         closed = self._transport is not None and not self._transport.is_active()
         if closed and len(self._tried) < _FEW_TRIES:
             msg = f"{self._where} closed the connection during the login"

@@ -1,5 +1,6 @@
 """What holds for all SSH connections of one command."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,14 @@ from ctl.transport.ssh.gate import Gate
 from ctl.transport.ssh.keyring import Keyring
 
 Ask = Callable[[str], str | None]
+
+CONFIG_VARIABLE = "CTL_SSH_CONFIG"
+"""Names a file that is read in place of `~/.ssh/config` and the system's."""
+
+
+def _config() -> Path | None:
+    path = os.environ.get(CONFIG_VARIABLE)
+    return Path(path) if path else None
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,8 @@ class SshSettings:
             the settings of `ssh` wins.
         ask: Shows a prompt and returns a passphrase, or `None` if there is no answer; `None`
             without a terminal.
-        config: File to read in place of `~/.ssh/config` and the system's.
+        config: File to read in place of `~/.ssh/config` and the system's; the default is what
+            the variable `CTL_SSH_CONFIG` says.
         trust_command: What accepts new host keys, for the texts of errors.
         gate: Limits how many connect at once.
         keyring: The private keys that have been read.
@@ -31,7 +41,7 @@ class SshSettings:
     host_keys: Literal["strict", "accept-new"] = "strict"
     connect_timeout: float = 10.0
     ask: Ask | None = None
-    config: Path | None = None
+    config: Path | None = field(default_factory=_config)
     trust_command: str = "ctl trust INVENTORY"
     gate: Gate = field(default_factory=Gate, repr=False, compare=False)
     keyring: Keyring = field(default_factory=Keyring, repr=False, compare=False)

@@ -11,7 +11,7 @@ COMMON = {"--accept-new-host-keys", "--connect-timeout"}
 
 
 @pytest.fixture
-def page(repository) -> str:
+def page(repository):
     return (repository / "docs" / "ctl.md").read_text()
 
 

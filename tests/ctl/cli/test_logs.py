@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ctl.errors import HostsError, UnreachableError
 from tests.ctl.cli.fakes import line
+from tests.engine.running import launcher
 
 LINES = [line(1, 0, "one"), line(2, 1, "zwei Wörter"), line(3, 0, "a\x1b[2J\tb")]
 
@@ -100,6 +102,34 @@ def test_ctrl_c(run_ctl, fake):
         "0 alpha | one\n--- stderr\nerror: interrupted; flights goes on as it was\n--- exit 130\n"
     )
     assert fake.closed
+
+
+FOLLOWING = """
+import sys
+from threading import Event
+from types import ModuleType
+from tests.ctl.cli.fakes import FakeDeployment, line
+fake = FakeDeployment()
+def logs(**wanted):
+    yield line(1, 0, "one")
+    Event().wait()
+fake.logs = logs
+module = ModuleType("ctl.deployment")
+module.Deployment = fake
+sys.modules["ctl.deployment"] = module
+from ctl.cli import main
+main()
+"""
+
+
+def test_ctrl_c_while_it_waits_for_lines(repository):
+    with launcher(repository) as here:
+        running = here.python("-c", FOLLOWING, "logs", "fleet.toml", "-f")
+        running.prints("0 alpha | one\n")
+        running.send(signal.SIGINT)
+        assert running.code() == 130
+        assert running.out == "0 alpha | one\n"
+        assert running.err == "error: interrupted; flights goes on as it was\n"
 
 
 def test_a_secret_in_a_line_is_hidden(run_ctl, fake, secrets):

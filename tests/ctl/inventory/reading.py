@@ -22,11 +22,13 @@ def problems(text: str | bytes) -> list[str]:
     try:
         read(data, FILE)
     except InventoryError as error:
-        assert error.exit_code == 78
-        lines = str(error).split("\n")
-        matches = [PROBLEM.fullmatch(line) for line in lines]
-        assert all(matches), lines
-        last = data.count(b"\n") + 1
-        assert all(1 <= int(match[1]) <= last for match in matches if match)
-        return [line.removeprefix("inventory.toml:") for line in lines]
-    return []
+        raised = error
+    else:
+        return []
+    assert raised.exit_code == 78
+    lines = str(raised).split("\n")
+    matches = [PROBLEM.fullmatch(line) for line in lines]
+    assert all(matches), lines
+    last = data.count(b"\n") + 1
+    assert all(1 <= int(match[1]) <= last for match in matches if match)
+    return [line.removeprefix("inventory.toml:") for line in lines]

@@ -1,7 +1,6 @@
 """The line of each key, in every way that TOML has to write one."""
 
 import tomllib
-from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,22 +112,8 @@ def test_a_key_that_is_missing_has_the_line_of_its_table():
     assert lines.of("hosts", 0) == 1
 
 
-@dataclass
-class Written:
-    """A TOML text in the making, which knows where it put each key."""
-
-    text: str = ""
-    lines: dict[KeyPath, int] = field(default_factory=dict)
-
-    @property
-    def line(self) -> int:
-        return self.text.count("\n") + 1
-
-    def note(self, path: KeyPath) -> None:
-        self.lines[path] = self.line
-
-
-KEYS = st.text(st.characters(exclude_categories=("Cs",)), max_size=5)
+KEYS = st.text(st.characters(codec="utf-8"), max_size=5)
+DIFFERENT_KEYS = st.lists(KEYS, max_size=3, unique=True)
 GAPS = st.sampled_from(["", " ", "\t", "\n", "\r\n", ' # ] } = \' """\n', "\n\n"])
 BLANKS = st.sampled_from(["", " ", "\t"])
 STRINGS = st.sampled_from(
@@ -157,68 +142,80 @@ def quoted(key: str, *, bare: bool) -> str:
     return f'"{"".join(escaped)}"'
 
 
+class Writer:
+    """Writes a TOML text, and knows where it puts each key."""
+
+    def __init__(self, draw) -> None:
+        self.draw = draw
+        self.text = ""
+        self.lines: dict[KeyPath, int] = {}
+
+    def note(self, path: KeyPath) -> None:
+        self.lines[path] = self.text.count("\n") + 1
+
+    def value(self, path: KeyPath, depth: int) -> None:
+        kind = self.draw(st.sampled_from(["scalar", "array", "table"] if depth < 3 else ["scalar"]))
+        if kind == "scalar":
+            self.text += self.draw(STRINGS)
+        elif kind == "array":
+            self.array(path, depth)
+        else:
+            self.text += "{"
+            for index, key in enumerate(self.draw(DIFFERENT_KEYS)):
+                self.text += "," * bool(index)
+                self.pair(path, [key], depth + 1)
+            self.text += self.draw(BLANKS) + "}"
+
+    def array(self, path: KeyPath, depth: int) -> None:
+        self.text += "["
+        for index in range(self.draw(st.integers(0, 3))):
+            self.text += self.draw(GAPS)
+            self.note((*path, index))
+            self.value((*path, index), depth + 1)
+            self.text += self.draw(GAPS) + ","
+        self.text += self.draw(GAPS) + "]"
+
+    def pair(self, table: KeyPath, parts: list[str], depth: int) -> None:
+        self.text += self.draw(BLANKS)
+        for index, part in enumerate(parts):
+            self.note((*table, *parts[: index + 1]))
+            self.text += "." * bool(index) + self.draw(BLANKS)
+            self.text += quoted(part, bare=self.draw(st.booleans())) + self.draw(BLANKS)
+        self.text += "=" + self.draw(BLANKS)
+        self.value((*table, *parts), depth)
+        self.text += self.draw(BLANKS)
+
+    def pairs(self, table: KeyPath) -> None:
+        for key in self.draw(DIFFERENT_KEYS):
+            self.pair(table, [key, *self.draw(st.lists(KEYS, max_size=2))], 0)
+            self.text += self.draw(st.sampled_from(["\n", "# = [\n", "\r\n"]))
+
+    def table(self, name: str) -> None:
+        self.text += self.draw(GAPS)
+        self.note((name,))
+        self.text += f"[{quoted(name, bare=True)}]\n"
+        self.pairs((name,))
+
+    def array_of_tables(self, name: str) -> None:
+        for index in range(self.draw(st.integers(1, 3))):
+            self.text += self.draw(GAPS)
+            if not index:
+                self.note((name,))
+            self.note((name, index))
+            self.text += f"[[ {quoted(name, bare=True)} ]] # x\n"
+            self.pairs((name, index))
+
+
 @st.composite
 def documents(draw):
     """A text with tables, arrays of tables and values of every kind, and its lines."""
-    written = Written()
-
-    def value(path: KeyPath, depth: int) -> None:
-        kind = draw(st.sampled_from(["scalar", "array", "table"] if depth < 3 else ["scalar"]))
-        if kind == "scalar":
-            written.text += draw(STRINGS)
-        elif kind == "array":
-            written.text += "["
-            for index in range(draw(st.integers(0, 3))):
-                written.text += draw(GAPS)
-                written.note((*path, index))
-                value((*path, index), depth + 1)
-                written.text += draw(GAPS) + ","
-            written.text += draw(GAPS) + "]"
-        else:
-            written.text += "{"
-            for index, key in enumerate(draw(st.lists(KEYS, max_size=3, unique=True))):
-                written.text += "," * bool(index)
-                pair(path, [key], depth + 1)
-            written.text += draw(BLANKS) + "}"
-
-    def pair(table: KeyPath, parts: list[str], depth: int) -> None:
-        written.text += draw(BLANKS)
-        for index, part in enumerate(parts):
-            written.note((*table, *parts[: index + 1]))
-            dot = "." if index else ""
-            written.text += f"{dot}{draw(BLANKS)}{quoted(part, bare=draw(st.booleans()))}"
-            written.text += draw(BLANKS)
-        written.text += "=" + draw(BLANKS)
-        value((*table, *parts), depth)
-        written.text += draw(BLANKS)
-
-    def pairs(table: KeyPath) -> None:
-        for key in draw(st.lists(KEYS, max_size=3, unique=True)):
-            further = draw(st.lists(KEYS, max_size=2))
-            pair(table, [key, *further], 0)
-            written.text += "# = [\n" if draw(st.booleans()) else "\n"
-
-    pairs(())
-    names = draw(st.lists(KEYS, max_size=3, unique=True))
-    for name in names:
-        top = f"t-{name}"  # apart from the keys before the first table
-        if (top,) in written.lines:
-            continue
-        header = quoted(top, bare=True)
-        if draw(st.booleans()):
-            written.text += draw(GAPS)
-            written.note((top,))
-            written.text += f"[{header}]\n"
-            pairs((top,))
-        else:
-            for index in range(draw(st.integers(1, 3))):
-                written.text += draw(GAPS)
-                if not index:
-                    written.note((top,))
-                written.note((top, index))
-                written.text += f"[[ {header} ]]\n"
-                pairs((top, index))
-    return written
+    writer = Writer(draw)
+    writer.pairs(())
+    for key in draw(DIFFERENT_KEYS):
+        name = f"t-{key}"
+        if (name,) not in writer.lines:
+            draw(st.sampled_from([writer.table, writer.array_of_tables]))(name)
+    return writer
 
 
 def paths(value: object, path: KeyPath = ()) -> set[KeyPath]:
@@ -232,7 +229,7 @@ def paths(value: object, path: KeyPath = ()) -> set[KeyPath]:
 
 
 @given(documents())
-def test_generated_texts(written):
+def test_generated_texts(writer):
     # What tomllib says is there is what is found, and each is where it was written.
-    assert lines_of(written.text) == written.lines
-    assert set(written.lines) == paths(tomllib.loads(written.text))
+    assert lines_of(writer.text) == writer.lines
+    assert set(writer.lines) == paths(tomllib.loads(writer.text))

@@ -29,7 +29,7 @@ def python(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def unpack(tmp_path) -> Unpack:
+def unpack(tmp_path: Path) -> Unpack:
     def run(layer: Layer) -> Path:
         folder = tmp_path / "hosts" / layer.digest[:12]
         with tarfile.open(fileobj=io.BytesIO(b"".join(layer.pack())), mode="r|gz") as archive:
@@ -40,7 +40,7 @@ def unpack(tmp_path) -> Unpack:
 
 
 @pytest.fixture
-def tree(tmp_path) -> Tree:
+def tree(tmp_path: Path) -> Tree:
     """Write files, each keyword a folder and each item the name and content of a file."""
 
     def write(files: dict[str, str | bytes], at: str = "project") -> Path:

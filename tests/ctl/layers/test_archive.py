@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctl.errors import FlowError
@@ -39,6 +39,7 @@ def unpack_to(folder: Path, layer: Layer) -> None:
 
 
 @given(FILES)
+@settings(deadline=None)  # a disk may be busy
 def test_files_survive_whatever_their_names_are(files):
     with tempfile.TemporaryDirectory() as temporary:
         source, host = Path(temporary, "source"), Path(temporary, "host")

@@ -126,7 +126,7 @@ def test_what_cannot_be_pickled_is_named_with_its_step(tmp_path):
     bad = op.map("bad", good, lambda x: (held, x))
     op.output("out", bad, TestingSink([]))
     with pytest.raises(
-        FlowError, match=r"step 'stuck\.bad\.\S*' cannot be shipped: TypeError: "
+        FlowError, match=r"step 'stuck\.bad' cannot be shipped: TypeError: "
     ) as caught:
         pickled_flow(flow, cwd=tmp_path)
     assert "make what it uses inside of its function" in str(caught.value)

@@ -1,6 +1,7 @@
 """Servers on loopback, and an operator with an ssh_config, keys and known hosts of their own."""
 
-import shutil
+import os
+import socket
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from ctl.inventory import Host
 from ctl.transport import Channel, SshSettings, open_channel
 from ctl.transport.ssh.settings import Ask
+from tests.engine.running import eventually
 from tests.fleet.keys import Key
 from tests.fleet.sshd import Sshd
 
@@ -90,21 +92,19 @@ class Site:
 
     def agent(self, *keys: Path) -> Path:
         """The socket of an agent that has these keys."""
-        socket = self.folder / "agent"
-        agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+        path = self.folder / "agent"
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
         self._stack.callback(agent.wait)
         self._stack.callback(agent.terminate)
-        from tests.engine.running import eventually
-
-        eventually(socket.exists, "the socket of the agent")
+        eventually(lambda: _listens(path), "an agent that listens")
         for key in keys:
             subprocess.run(
                 ["ssh-add", "-q", key],
-                env={"SSH_AUTH_SOCK": str(socket), "PATH": _path()},
+                env={**os.environ, "SSH_AUTH_SOCK": str(path)},
                 check=True,
                 capture_output=True,
             )
-        return socket
+        return path
 
 
 def echoes(channel: Channel) -> bool:
@@ -113,7 +113,6 @@ def echoes(channel: Channel) -> bool:
     return channel.receive(100) == b"hello"
 
 
-def _path() -> str:
-    program = shutil.which("ssh-add")
-    assert program
-    return str(Path(program).parent)
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0

@@ -1,5 +1,5 @@
-import pwd
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -120,14 +120,14 @@ def test_bastions_in_a_circle_are_refused(site: Site) -> None:
 
 def test_a_bastion_before_itself_is_refused(site: Site) -> None:
     site.config.write_text("Host *\n  ProxyJump bastion\n")
-    with pytest.raises(InventoryError, match="loop|circle"):
+    with pytest.raises(InventoryError, match=r"loop|circle"):
         route(site.host("alpha"), site.config)
 
 
 @pytest.mark.parametrize("setting", ["ProxyCommand nc %h %p", "RevokedHostKeys /keys"])
 def test_what_cannot_be_followed_is_refused(setting: str, site: Site) -> None:
     host = site.configure("alpha", ("10.0.0.1", 22), setting)
-    with pytest.raises(InventoryError, match=setting.split()[0]):
+    with pytest.raises(InventoryError, match=setting.split(maxsplit=1)[0]):
         route(host, site.settings().config)
 
 

@@ -1,0 +1,19 @@
+import secrets
+
+import pytest
+
+from tests.ctl.remote.machine import MARK, Machine, end_all
+
+
+@pytest.fixture
+def marking(monkeypatch):
+    """See to it that what a test starts ends with it."""
+    value = secrets.token_hex(8)
+    monkeypatch.setenv(MARK, value)
+    yield
+    end_all(value)
+
+
+@pytest.fixture
+def machine(tmp_path, marking):
+    return Machine(tmp_path / "root")
