@@ -259,10 +259,12 @@ class Stage:
         node.stats.items_out += len(batch)
         # User code may change the list, so that every node but one is given a copy.
         original = True
+        # What another step has made, user code may keep and change while it waits.
+        ours = node is self._entry and len(node.targets[port]) == 1
         for target in reversed(node.targets[port]):
             if isinstance(target, Outbound):
                 try:
-                    target.put(batch, keep=len(node.targets[port]) == 1)
+                    target.put(batch, keep=ours)
                 except BaseException as error:
                     self._context.fail(target.exchange.step_id, error)
             else:

@@ -35,3 +35,22 @@ def test_does_not_swallow_stop_iteration(fails, lazy):
         return (fail(x) for x in xs) if lazy else fail(xs)
 
     assert fails(lambda s: op.flat_map_batch("step", s, mapper), [1]) is stop
+
+
+def test_may_return_the_same_list_each_time(run):
+    buffer: list[tuple[str, int]] = []
+
+    def mapper(xs):
+        buffer[:] = xs
+        return buffer
+
+    items = [(str(n % 3), n) for n in range(5000)]
+    out = run(
+        lambda s: op.key_rm("rm", sorted_by_key(op.flat_map_batch("step", s, mapper))), items, 7
+    )
+    assert sorted(out) == list(range(5000))
+
+
+def sorted_by_key(stream):
+    """Something that has an exchange before it."""
+    return op.stateful_map("keep", stream, lambda _, value: (None, value))
