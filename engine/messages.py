@@ -84,4 +84,7 @@ class Credit(NamedTuple):
 
 
 Batch = Items | Encoded
-Message = Items | Encoded | Barrier | EndOfInput | Credit
+RemoteMessage = Encoded | Barrier | EndOfInput | Credit
+"""What can go to another process."""
+
+Message = Items | RemoteMessage

@@ -9,11 +9,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import assert_never
 
 from engine.mesh.events import Closed, ProtocolError
 from engine.mesh.reports import DataLink
-from engine.messages import Barrier, Credit, Encoded, EndOfInput, Items, Message
+from engine.messages import Barrier, Credit, Encoded, EndOfInput, Items, Message, RemoteMessage
 from engine.plane import Plane
 from engine.settings import ClusterSettings
 
@@ -28,25 +27,12 @@ class Link:
         self.lock = threading.Lock()
         self.watched = select.POLLIN
 
-    def send(self, message: Message) -> None:
+    def send(self, message: RemoteMessage) -> None:
         """Queue a message; data leaves at once, with what was queued before it."""
-        connection = self.connection
         with self.lock:
-            match message:
-                case Encoded():
-                    connection.send_data(message)
-                    self.transport.flush(connection)
-                case Credit(channel, amount):
-                    connection.send_credit(channel, amount)
-                case Barrier(channel, epoch):
-                    connection.send_barrier(channel, epoch)
-                case EndOfInput(channel):
-                    connection.send_end(channel)
-                case Items():
-                    msg = "items have to be encoded for another process"
-                    raise AssertionError(msg)
-                case _:
-                    assert_never(message)
+            self.connection.send(message)
+            if isinstance(message, Encoded):
+                self.transport.flush(self.connection)
 
     def flush(self) -> None:
         """Send what is queued, as far as the socket takes it."""
@@ -98,6 +84,7 @@ class MeshPlane(Plane):
         if process == self._process:
             super().send(worker, message)
         else:
+            assert not isinstance(message, Items), "items have to be encoded for another process"
             self._links[process].send(message)
 
     # Called by the workers between their steps; `index` counts the workers of this process.

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from struct import error as StructError  # noqa: N812  # it is an exception, not a constant
-from typing import Any
+from typing import Any, assert_never
 
 from engine.mesh import frames
 from engine.mesh.events import (
@@ -26,7 +26,7 @@ from engine.mesh.handshake import Handshake
 from engine.mesh.hello import Hello, Purpose
 from engine.mesh.readers import MessageReader
 from engine.mesh.sending import Buffer, SendQueue
-from engine.messages import Channel, Encoded
+from engine.messages import Barrier, Credit, Encoded, EndOfInput, RemoteMessage
 
 __all__ = [
     "Closed",
@@ -208,22 +208,20 @@ class Connection:
         """Queue a message on a control connection."""
         self._send(frames.json_frame(Kind.CONTROL, message))
 
-    def send_data(self, batch: Encoded) -> None:
-        """Queue a batch; its buffers must not change until they are sent."""
-        for piece in frames.data_frame(batch):
-            self._send(piece)
-
-    def send_barrier(self, channel: Channel, epoch: int) -> None:
-        """Queue a barrier."""
-        self._send(frames.barrier_frame(channel, epoch))
-
-    def send_end(self, channel: Channel) -> None:
-        """Queue an end of input."""
-        self._send(frames.end_frame(channel))
-
-    def send_credit(self, channel: Channel, amount: int) -> None:
-        """Queue a grant of credit."""
-        self._send(frames.credit_frame(channel, amount))
+    def send(self, message: RemoteMessage) -> None:
+        """Queue a message on a data connection; buffers of data must not change until sent."""
+        match message:
+            case Encoded():
+                for piece in frames.data_frame(message):
+                    self._send(piece)
+            case Barrier(channel, epoch):
+                self._send(frames.barrier_frame(channel, epoch))
+            case EndOfInput(channel):
+                self._send(frames.end_frame(channel))
+            case Credit(channel, amount):
+                self._send(frames.credit_frame(channel, amount))
+            case _:
+                assert_never(message)
 
     def to_send(self) -> list[Buffer]:
         """Buffers to be sent, oldest first, and no more of them than one `sendmsg` takes."""

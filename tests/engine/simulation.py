@@ -172,18 +172,8 @@ class SimulatedProcess:
         if not self.is_remote(worker):
             self._worker(worker).deliver(message)
             return
-        connection = self.data[worker // self.settings.workers]
-        match message:
-            case Encoded():
-                connection.send_data(message)
-            case Credit(channel, amount):
-                connection.send_credit(channel, amount)
-            case Barrier(channel, epoch):
-                connection.send_barrier(channel, epoch)
-            case EndOfInput(channel):
-                connection.send_end(channel)
-            case Items():
-                raise AssertionError(message)
+        assert not isinstance(message, Items)
+        self.data[worker // self.settings.workers].send(message)
 
 
 class Simulation:

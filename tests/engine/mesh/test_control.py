@@ -36,7 +36,7 @@ def test_data_links_carry_messages(cluster):
     one.assembled()
     other.assembled()
     sender, receiver = one.links[1], other.links[0]
-    sender.connection.send_barrier(CHANNEL, 7)
+    sender.connection.send(Barrier(CHANNEL, 7))
     assert sender.transport.flush(sender.connection)
     got = until(lambda: receiver.transport.read(receiver.connection, time.monotonic()))
     assert got == [Barrier(CHANNEL, 7)]

@@ -233,18 +233,6 @@ MESSAGES = st.one_of(
 )
 
 
-def send(connection, message):
-    match message:
-        case Barrier(channel, epoch):
-            connection.send_barrier(channel, epoch)
-        case Credit(channel, amount):
-            connection.send_credit(channel, amount)
-        case EndOfInput(channel):
-            connection.send_end(channel)
-        case Encoded():
-            connection.send_data(message)
-
-
 def plain(message):
     """The same, so that it can be compared."""
     if isinstance(message, Encoded):
@@ -257,7 +245,7 @@ def plain(message):
 def test_messages_may_be_cut_anywhere(messages, sizes):
     conversation = established("data")
     for message in messages:
-        send(conversation.dialer, message)
+        conversation.dialer.send(message)
     got = feed(conversation.acceptor, take(conversation.dialer), sizes=sizes)
     assert list(map(plain, got)) == list(map(plain, messages))
 
@@ -265,7 +253,7 @@ def test_messages_may_be_cut_anywhere(messages, sizes):
 def test_many_small_messages_pass_the_end_of_the_buffer():
     conversation = established("data")
     for epoch in range(30_000):
-        conversation.dialer.send_barrier(CHANNEL, epoch)
+        conversation.dialer.send(Barrier(CHANNEL, epoch))
     got = feed(conversation.acceptor, take(conversation.dialer))
     assert [message.epoch for message in got] == list(range(30_000))
 
@@ -274,7 +262,7 @@ def test_out_of_band_buffers_are_aligned_and_writable_and_not_copied():
     conversation = established("data")
     arrays = [bytearray(b"a" * 100_001), bytearray(b"b" * 33)]
     batch = Encoded.dump(CHANNEL, [pickle.PickleBuffer(array) for array in arrays])
-    conversation.dialer.send_data(batch)
+    conversation.dialer.send(batch)
     [got] = feed(conversation.acceptor, take(conversation.dialer))
     assert got.load() == arrays
     offsets = []
@@ -290,7 +278,7 @@ def test_messages_wait_until_the_owner_of_the_connection_reads_them():
     conversation = Conversation("data")
     feed(conversation.acceptor, take(conversation.dialer))
     feed(conversation.dialer, take(conversation.acceptor))
-    conversation.dialer.send_barrier(CHANNEL, 5)
+    conversation.dialer.send(Barrier(CHANNEL, 5))
     data = take(conversation.dialer)
     taken = 0
     while not conversation.acceptor.established:

@@ -42,10 +42,10 @@ def test_data_of_any_size_crosses(cluster, authority):
     other.assembled()
     sender, receiver = one.links[1], other.links[0]
     batch = Encoded(CHANNEL, b"p" * 100, [memoryview(bytes(range(256)) * 20_000)])
-    sender.connection.send_data(batch)
-    sender.connection.send_barrier(CHANNEL, 1)
-    sender.connection.send_data(batch)
-    sender.connection.send_barrier(CHANNEL, 2)
+    sender.connection.send(batch)
+    sender.connection.send(Barrier(CHANNEL, 1))
+    sender.connection.send(batch)
+    sender.connection.send(Barrier(CHANNEL, 2))
     got = []
 
     def move():

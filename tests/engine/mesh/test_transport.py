@@ -5,7 +5,7 @@ import pytest
 from engine.mesh.frames import Kind, frame
 from engine.mesh.protocol import Closed, Established
 from engine.mesh.transport import READ_AT_ONCE, Transport
-from engine.messages import Barrier, Channel, Encoded
+from engine.messages import Barrier, Channel, Encoded, EndOfInput
 from tests.engine.mesh.conversation import Conversation
 from tests.engine.mesh.nodes import until
 
@@ -34,8 +34,8 @@ def test_much_data_crosses_in_order(ends):
     (sender, sending), (receiver, receiving) = ends
     batch = Encoded(CHANNEL, b"p", [memoryview(bytes(3_000_000)), memoryview(b"x" * 10)])
     for epoch in range(10):
-        sending.send_data(batch)
-        sending.send_barrier(CHANNEL, epoch)
+        sending.send(batch)
+        sending.send(Barrier(CHANNEL, epoch))
     assert not sender.flush(sending)
     assert sender.wants_write(sending)
     got = []
@@ -55,7 +55,7 @@ def test_one_read_takes_a_bounded_amount(ends):
     (sender, sending), (receiver, receiving) = ends
     batch = Encoded(CHANNEL, bytes(100_000), ())
     for _ in range(100):
-        sending.send_data(batch)
+        sending.send(batch)
     taken = 0
     while taken < 100:
         sender.flush(sending)
@@ -73,7 +73,7 @@ def test_a_handshake_leaves_messages_to_those_who_come_after():
     conversation.dialer.sent(near.send(b"".join(conversation.dialer.to_send())))
     until(lambda: transport.read(acceptor, 0.0) or acceptor.pending)
     transport.flush(acceptor)
-    conversation.dialer.send_end(CHANNEL)  # any bytes: they come along with what accepts
+    conversation.dialer.send(EndOfInput(CHANNEL))  # any bytes: they come along with what accepts
     barrier = b"".join(conversation.dialer.to_send())
     conversation.dialer.sent(len(barrier))
     near.sendall(frame(Kind.ACCEPT) + barrier)
@@ -94,7 +94,7 @@ def test_a_closed_peer_is_reported_once(ends):
 
 def test_what_was_sent_before_closing_is_read_first(ends):
     (sender, sending), (receiver, receiving) = ends
-    sending.send_barrier(CHANNEL, 1)
+    sending.send(Barrier(CHANNEL, 1))
     sender.flush(sending)
     sender.close()
     got = []
@@ -112,7 +112,7 @@ def test_sending_to_a_closed_peer_is_reported_by_reading(ends):
     other.close()
 
     def broken():
-        connection.send_data(Encoded(CHANNEL, bytes(100_000), ()))
+        connection.send(Encoded(CHANNEL, bytes(100_000), ()))
         return not transport.flush(connection) and not transport.wants_write(connection)
 
     until(broken)
