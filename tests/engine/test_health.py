@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine import health
 from engine.errors import ConfigurationError, PeerUnavailableError
 from engine.health import HealthServer, ask, main, parse_where, respond
+from engine.health import server as health_server
 from engine.metrics import PeerStats, ProcessStats, StepStats, WorkerStats
 
 
@@ -289,13 +289,13 @@ def test_what_has_a_slash_or_no_colon_is_a_path(where):
 
 
 def test_client_that_says_nothing_is_dropped(path, monkeypatch):
-    monkeypatch.setattr(health, "TIME_LIMIT", 0.05)
+    monkeypatch.setattr(health_server, "TIME_LIMIT", 0.05)
     with connect(path) as silent:
         assert silent.recv(1) == b""
 
 
 def test_client_that_trickles_is_dropped(path, monkeypatch):
-    monkeypatch.setattr(health, "TIME_LIMIT", 0.2)
+    monkeypatch.setattr(health_server, "TIME_LIMIT", 0.2)
     with connect(path) as trickle, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         trickle.sendall(b"GET /livez HTTP/1.1\r\n")
         trickle.settimeout(0.01)
@@ -315,7 +315,7 @@ def test_head_without_an_end_is_dropped(path):
 
 
 def test_client_that_does_not_read_is_dropped(path, stats, monkeypatch):
-    monkeypatch.setattr(health, "TIME_LIMIT", 0.05)
+    monkeypatch.setattr(health_server, "TIME_LIMIT", 0.05)
     steps = {str(number): StepStats(str(number)) for number in range(10_000)}
     stats.workers[0].steps = steps
     with connect(path) as deaf:
@@ -331,7 +331,7 @@ def test_silent_connections_do_not_keep_others_out(path):
         silent = [stack.enter_context(connect(path)) for _ in range(100)]
         assert ask(str(path), "livez") == (200, "ok\n")
         assert silent[0].recv(1) == b""
-        wait_for_clients(health.CONNECTION_LIMIT)
+        wait_for_clients(health_server.CONNECTION_LIMIT)
 
 
 @pytest.mark.parametrize("error", [OSError("no descriptors"), RuntimeError("no threads")])
