@@ -8,8 +8,9 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from engine.errors import ConfigurationError
 
@@ -26,6 +27,10 @@ class Context(threading.local):
 
     worker: int | None = None
     step: str | None = None
+
+    def place(self) -> Mapping[str, Any]:
+        """The attributes of the current thread, and no other's, for any thread to look at."""
+        return vars(self)
 
 
 context = Context()

@@ -4,15 +4,13 @@ The main thread takes events, one at a time, from the workers, the mesh and sign
 A process that ends because of a failure tells its peers in a message of type `ending`.
 """
 
+import contextlib
 import logging
-import os
 import queue
-import signal
-import sys
+import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine import logs
 from engine.coordinator import Reason
 from engine.dataflow import Dataflow
 from engine.errors import DataflowRuntimeError, PeerLostError
@@ -24,8 +22,8 @@ from engine.metrics import PeerStats, ProcessStats
 from engine.partitions import Assignment, list_partitions
 from engine.plan import compile_plan
 from engine.plane import Plane
-from engine.report import report
 from engine.settings import ClusterSettings
+from engine.stopwatch import Stopwatch
 from engine.threads import WorkerThreads
 from engine.worker import EpochDone, InputEnded, Report
 
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("engine.process")
 
 EXIT_CODES: dict[Reason, int] = {"finished": 0, "terminated": 0, "interrupted": 130}
-
-_GC_THRESHOLD = 50_000
 
 _FAREWELL_SECONDS = 1.0
 """How long to wait for what peers know of a failure."""
@@ -61,7 +57,11 @@ class LinkLost(NamedTuple):
     reason: str
 
 
-Event = Report | MeshEvent | StopAsked | WorkerFailed | LinkLost
+class Woken(NamedTuple):
+    """There may be something new to wait for."""
+
+
+Event = Report | MeshEvent | StopAsked | WorkerFailed | LinkLost | Woken
 
 
 class Outcome(NamedTuple):
@@ -135,6 +135,9 @@ class Process:
         self._error: BaseException | None = None
         self._reason: Reason | None = None
         self._aborted = False
+        self._stopwatch = Stopwatch()
+        # With peers, only the main thread uses the member.
+        self._member_lock = threading.Lock()
 
     def ask_to_stop(self, reason: Reason) -> None:
         """End the whole cluster in order; callable from any thread or signal handler."""
@@ -182,7 +185,8 @@ class Process:
         self._is_assembled = True
         first_worker = self._id * self._settings.workers
         listing = list_partitions(self._plan, first_worker, self._id)
-        self._member.assembled(listing, time.monotonic())
+        with self._member_lock:
+            self._member.assembled(listing, time.monotonic())
 
     def _look_at_peers(self) -> None:
         """Bring what health shows of the peers up to date; called by the thread of health."""
@@ -217,7 +221,7 @@ class Process:
             self._plan,
             self._settings,
             plane,
-            report=self._events.put,
+            report=self._report if self._mesh is None else self._events.put,
             failed=lambda error: self._events.put(WorkerFailed(error)),
             epoch=epoch,
             parts=parts,
@@ -233,20 +237,33 @@ class Process:
 
     # Running.
 
+    def _report(self, report: Report) -> None:
+        """Take what a worker has reached, in its thread, where there are no peers to tell.
+
+        The next epoch is then asked for without a detour over the main thread, which with an
+        interval of 0 would take longer than all else.
+        """
+        now = time.monotonic()
+        with self._member_lock:
+            self._member.report(report, now)
+        if self._member.reason is not None or self._member.due is not None:
+            self._events.put(Woken())
+
     def _handle_next(self) -> None:
         timeout = self._timeout()
         if timeout is not None and timeout <= 0:
             self._do_what_is_due()
-            return
-        try:
-            self._handle(self._events.get(timeout=timeout))
-        except queue.Empty:
-            return
+        else:
+            with contextlib.suppress(queue.Empty):
+                self._handle(self._events.get(timeout=timeout))
+        self.stats.generation, self.stats.epoch = self._member.generation, self._member.epoch
 
     def _handle(self, event: Event) -> None:
         match event:
             case EpochDone() | InputEnded():
                 self._member.report(event, time.monotonic())
+            case Woken():
+                pass
             case Message(process, message):
                 self._receive(process, message)
             case Assembled(links):
@@ -268,8 +285,7 @@ class Process:
 
     def _timeout(self) -> float | None:
         dues = [due for due, _ in self._suspects.values()]
-        if self._member.due is not None:
-            dues.append(self._member.due)
+        dues += [due for due in (self._member.due, self._stopwatch.due) if due is not None]
         return min(dues) - time.monotonic() if dues else None
 
     def _do_what_is_due(self) -> None:
@@ -279,13 +295,22 @@ class Process:
                 del self._suspects[process]
                 address = str(self._settings.addresses[process])
                 self._fail(PeerLostError(process, address, reason))
-        self._member.tick(now)
+        if self._stopwatch.due is not None and self._stopwatch.due <= now:
+            busy = self._threads.busy(self._stopwatch.patience) if self._threads else []
+            self._stopwatch.look(now, busy)
+        with self._member_lock:
+            self._member.tick(now)
 
     def _stop(self, reason: Reason) -> None:
+        now = time.monotonic()
         if self._threads is not None:
             _log.info("stopping the cluster in order; a second signal ends this process at once")
         if self._is_assembled:
-            self._member.stop(reason, time.monotonic())
+            self._stopwatch.begin(now)
+            if self._mesh is not None:
+                self._mesh.broadcast({"type": "stopping"})
+            with self._member_lock:
+                self._member.stop(reason, now)
             return
         # Nobody can have started without this process.
         if self._mesh is not None:
@@ -297,13 +322,14 @@ class Process:
             case {"type": "ending", "failure": failure}:
                 self._gone.add(process)
                 self._failures.append(Failure.from_json(failure))
+            case {"type": "stopping"}:
+                self._stopwatch.begin(time.monotonic())
             case {"type": "bye"}:
                 self._gone.add(process)
                 self._suspect(process, "it has left the cluster")
             case _:
                 if not self._member.receive(process, message, time.monotonic()):
                     _log.warning("ignored a message of process %d: %.200r", process, message)
-        self.stats.generation, self.stats.epoch = self._member.generation, self._member.epoch
 
     def _suspect(self, process: int, reason: str) -> None:
         """A peer is gone; why, the word of the coordinator may tell that is still under way."""
@@ -354,87 +380,3 @@ class Process:
                     self._gone.add(process)
                 case WorkerFailed(error) if not isinstance(error, AbortExecution):
                     self._failures.append(Failure.of(error, process=self._id))
-
-
-def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
-    """Run this process to its end, with its signals, logs, health and failure report.
-
-    It takes over SIGTERM and SIGINT for good.
-
-    Args:
-        flow: The dataflow.
-        settings: Of this process.
-
-    Returns:
-        The exit code. If a worker is stuck in user code the process is ended here instead.
-
-    Raises:
-        EngineError: If it cannot be started.
-    """
-    logs.configure(settings.process_id)
-    _allow_many_files()
-    _collect_less_garbage()
-    process = Process(flow, settings)
-    _install_signals(process)
-    server = None
-    if settings.health is not None:
-        # Few processes are asked for their health.
-        from engine.health import HealthServer
-
-        server = HealthServer(settings.health, process.stats)
-        server.start()
-    try:
-        outcome = process.run()
-    finally:
-        if server is not None:
-            server.close()
-    if outcome.failures:
-        report(first(outcome.failures), settings.report_fd)
-    if outcome.stuck:
-        _end_at_once(outcome.exit_code)
-    return outcome.exit_code
-
-
-def _allow_many_files() -> None:
-    """Raise the limit of open files as far as it goes: partitions of sources may be many."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _collect_less_garbage() -> None:
-    """Have batches come and go without a look at each of their items.
-
-    A batch is thousands of tuples that are freed by their reference counts. By default Python
-    searches for cycles every 700 of them, which takes a tenth of the time of a dataflow.
-    """
-    import gc
-
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD, 20, 20)
-
-
-def _install_signals(process: Process) -> None:
-    """The first signal ends the cluster in order, the second this process at once."""
-    reasons: dict[int, Reason] = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
-    seen: list[int] = []
-
-    def handle(number: int, _frame: object) -> None:
-        if seen:
-            os._exit(EXIT_CODES["interrupted"])
-        seen.append(number)
-        process.ask_to_stop(reasons[number])
-
-    for number in reasons:
-        signal.signal(number, handle)
-
-
-def _end_at_once(code: int) -> None:
-    """End although a worker is still in user code; what was printed is not lost."""
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(code)

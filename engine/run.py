@@ -55,7 +55,7 @@ def _run(options: Options, secret: bytes | None) -> int:
     if options.check:
         sys.stdout.write(f"{_summary(options.flow, flow)}\n")
         return 0
-    from engine.process import run_process
+    from engine.run_process import run_process
 
     code = run_process(flow, settings)
     # What is left to do ends at once.

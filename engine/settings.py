@@ -41,9 +41,12 @@ class Address(NamedTuple):
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            address = ipaddress.ip_address(self.host)
         except ValueError:
             return self.host == "localhost"
+        # Python 3.13 is the first to know that ::ffff:127.0.0.1 is 127.0.0.1.
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return (mapped or address).is_loopback
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

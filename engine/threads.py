@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from engine.metrics import WorkerStats
 from engine.partitions import Assignment
@@ -10,6 +11,20 @@ from engine.plan import Plan
 from engine.plane import Plane
 from engine.settings import ClusterSettings
 from engine.worker import Report, Worker
+
+
+class BusyWorker(NamedTuple):
+    """A worker that has been in one step for some time.
+
+    Args:
+        worker: Its index.
+        step_id: The step, as far as it is known.
+        seconds: For how long.
+    """
+
+    worker: int
+    step_id: str | None
+    seconds: float
 
 
 class WorkerThreads:
@@ -54,6 +69,7 @@ class WorkerThreads:
             )
             for index in range(first, first + settings.workers)
         ]
+        self._busy_since: list[float | None] = [None] * len(self._workers)
         plane.attach(self._workers)
         self._threads = [
             threading.Thread(
@@ -84,6 +100,15 @@ class WorkerThreads:
             worker.request_barrier(epoch, last=last)
         self._plane.wake_all()
 
+    def busy(self, seconds: float) -> list[BusyWorker]:
+        """The workers that have not come back from user code for some time."""
+        now = time.monotonic()
+        return [
+            BusyWorker(worker.index, worker.step_id, now - since)
+            for worker, since in zip(self._workers, self._busy_since, strict=True)
+            if since is not None and now - since >= seconds
+        ]
+
     def halt(self) -> None:
         """Have all workers end after what they are doing."""
         self._halted = True
@@ -97,12 +122,16 @@ class WorkerThreads:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self, position: int, worker: Worker) -> None:
-        plane = self._plane
+        plane, busy_since = self._plane, self._busy_since
         try:
+            busy_since[position] = time.monotonic()
             worker.build()
             while not self._halted:
+                busy_since[position] = None
                 plane.poll()
+                busy_since[position] = time.monotonic()
                 if not worker.step():
+                    busy_since[position] = None
                     plane.wait(position, worker.idle_seconds())
             worker.stats.state = "stopped"
         except BaseException as error:
@@ -110,3 +139,4 @@ class WorkerThreads:
             self._failed(error)
         finally:
             worker.abandon()
+            busy_since[position] = None

@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from time import perf_counter
 from typing import NamedTuple
 
-from engine.context import WorkerContext
+from engine.context import WorkerContext, utc_now
 from engine.exchange import Inbound, Outbound, Outlet, window
 from engine.inputs import DynamicSource, FixedPartitionedSource
 from engine.messages import Channel, Credit, Message
@@ -16,7 +16,8 @@ from engine.nodes import RunningNode, SinkParts, build_node, part_index
 from engine.outputs import FixedPartitionedSink
 from engine.plan import Exchange, Plan, Route, StagePlan, ToNode
 from engine.polling import Polled, SourcePartition
-from engine.stage import SourceStage, Stage
+from engine.source_stage import SourceStage
+from engine.stage import Stage
 from engine.steps import Input, Output, Step
 
 IDLE_SECONDS = 0.05
@@ -40,11 +41,6 @@ class InputEnded(NamedTuple):
 
 
 Report = EpochDone | InputEnded
-
-
-def utc_now() -> datetime:
-    """The system's time."""
-    return datetime.now(UTC)
 
 
 class Worker:
@@ -109,6 +105,11 @@ class Worker:
     def request_barrier(self, epoch: int, *, last: bool) -> None:
         """Close an epoch; after the last one nothing more is done."""
         self._barriers.append((epoch, last))
+
+    @property
+    def step_id(self) -> str | None:
+        """The step that is running, or was last."""
+        return self._context.step
 
     # Called by the thread of the worker.
 
@@ -262,6 +263,7 @@ class Worker:
 
     def _build_partitions(self, step: Step) -> list[Polled]:
         assert isinstance(step.kind, Input)
+        self._context.log.step = step.step_id
         source = step.kind.source
         parts: list[SourcePartition] = []
         try:

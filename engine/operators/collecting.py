@@ -1,19 +1,15 @@
 """The operator that gathers values in lists."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
+from engine.context import worker_now
 from engine.dataflow import KeyedStream, operator
 from engine.errors import DataflowError
 from engine.operators.logic import StatefulBatchLogic, stateful_batch
 
 V = TypeVar("V")
-
-
-def utc_now() -> datetime:
-    """The time; tests put another clock in its place."""
-    return datetime.now(UTC)
 
 
 class _Collected(NamedTuple):
@@ -107,6 +103,6 @@ def collect(
         raise DataflowError(up.scope.path, f"`max_size` is {max_size}", "Pass 1 or more.")
 
     def build(resume: _Collected | None) -> _CollectLogic[V]:
-        return _CollectLogic(utc_now, timeout, max_size, resume)
+        return _CollectLogic(worker_now, timeout, max_size, resume)
 
     return stateful_batch("stateful_batch", up, build)

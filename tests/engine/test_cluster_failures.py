@@ -4,12 +4,11 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engine.running import Launcher, eventually, free_ports, launcher
+from tests.engine.running import Launcher, eventually, free_ports
 
 ENDLESS = """
 import os
@@ -71,12 +70,6 @@ op.output("out", total, StdOutSink())
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Launcher]:
-    with launcher(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
 def quiet(start: Launcher) -> Path:
     return start.write("quiet.py", QUIET)
 
@@ -117,6 +110,38 @@ def test_a_signal_ends_all_that_wait_for_the_same_peer(
         each.prints("connected to process")
     waiting[process].send(signal.SIGINT)
     assert [each.code(5) for each in waiting] == [130, 130]
+
+
+BLOCKING = """
+import threading
+import engine.operators as op
+from engine.dataflow import Dataflow
+from engine.testing import TestingSink, TestingSource
+def block(item):
+    print("blocking", flush=True)
+    threading.Event().wait()
+flow = Dataflow("blocking")
+numbers = op.input("numbers", flow, TestingSource([1]))
+spread = op.key_on("key", numbers, lambda n: "k")
+op.output("out", op.stateful_map("block", spread, lambda _, n: block(n)), TestingSink([]))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_stop_says_which_step_it_waits_for(start: Launcher, count: int) -> None:
+    cluster = start.cluster(start.write("blocking.py", BLOCKING), count)
+    eventually(lambda: any("blocking" in each.out for each in cluster), "the call that blocks")
+    blocked = next(index for index, each in enumerate(cluster) if "blocking" in each.out)
+    cluster[(blocked + 1) % count].send(signal.SIGINT)
+    cluster[blocked].prints(
+        f"the stop waits for step 'blocking.block' on worker {blocked}, which has not come back", 10
+    )
+    for each in cluster:
+        assert not each.ended
+    for each in cluster:
+        each.send(signal.SIGINT)
+        each.send(signal.SIGINT)
+        assert each.code(5) == 130
 
 
 @pytest.mark.parametrize("killed", [0, 1])

@@ -2,22 +2,13 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from engine.errors import PeerUnavailableError
 from engine.health import ask
-from tests.engine.running import Launcher, eventually, free_ports, launcher
+from tests.engine.running import Launcher, eventually, free_ports
 from tests.engine.test_cluster_failures import QUIET
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Launcher]:
-    with launcher(tmp_path) as started:
-        yield started
 
 
 def page(socket: Path, name: str) -> tuple[int, str]:
@@ -56,3 +47,13 @@ def test_a_cluster_from_its_start_to_its_stop(start: Launcher, tmp_path: Path) -
     first.send(signal.SIGTERM)
     assert [first.code(), second.code()] == [0, 0]
     assert not any(socket.exists() for socket in sockets)
+
+
+def test_a_process_alone_shows_its_epoch(start: Launcher, tmp_path: Path) -> None:
+    socket = tmp_path / "alone.sock"
+    flow = start.write("quiet.py", QUIET)
+    alone = start.python("-P", "-m", "engine.run", flow, "-s", 0.01, "--health", socket)
+    eventually(lambda: page(socket, "readyz")[0] == 200, "readiness")
+    eventually(lambda: status(socket)["epoch"] > 5, "epochs")
+    alone.send(signal.SIGTERM)
+    assert alone.code() == 0

@@ -1,20 +1,13 @@
 """TLS between real processes, by the flags of `engine.run`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.settings import TlsFiles
 from tests.engine.mesh.certificates import Authority
-from tests.engine.running import Launcher, free_ports, launcher
+from tests.engine.running import Launcher, free_ports
 from tests.engine.test_cluster_failures import FINITE
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Launcher]:
-    with launcher(tmp_path) as started:
-        yield started
 
 
 @pytest.fixture

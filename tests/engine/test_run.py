@@ -2,11 +2,10 @@
 
 import re
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.running import Launcher, Running, launcher
+from tests.engine.running import Launcher, Running
 
 FLOW = """
 import os
@@ -28,45 +27,39 @@ threading.Event().wait()
 """
 
 
-@pytest.fixture
-def here(tmp_path) -> Iterator[Launcher]:
-    with launcher(tmp_path) as started:
-        yield started
+def run(start: Launcher, *words: object, **env: str) -> str:
+    return shown(start, start.python("-m", "engine.run", *words, **env))
 
 
-def run(here: Launcher, *words: object, **env: str) -> str:
-    return shown(here, here.python("-m", "engine.run", *words, **env))
-
-
-def shown(here: Launcher, running: Running) -> str:
+def shown(start: Launcher, running: Running) -> str:
     code = running.code()
     text = f"{running.out}--- stderr\n{running.err}--- exit {code}\n"
-    text = text.replace(str(here.folder), "[folder]")
+    text = text.replace(str(start.folder), "[folder]")
     return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z", "[time]", text)
 
 
-def test_one_process(here):
-    here.write("flow.py", FLOW)
-    assert run(here, "flow.py") == "2\n4\n6\n--- stderr\n--- exit 0\n"
+def test_one_process(start):
+    start.write("flow.py", FLOW)
+    assert run(start, "flow.py") == "2\n4\n6\n--- stderr\n--- exit 0\n"
 
 
-def test_a_module_with_two_workers(here):
-    here.write("double.py", FLOW)
-    assert run(here, "double", "-w", "2") == "2\n4\n6\n--- stderr\n--- exit 0\n"
+def test_a_module_with_two_workers(start):
+    start.write("double.py", FLOW)
+    assert run(start, "double", "-w", "2") == "2\n4\n6\n--- stderr\n--- exit 0\n"
 
 
-def test_check(here):
-    here.write("flow.py", FLOW)
-    assert run(here, "flow.py", "--check") == (
+def test_check(start):
+    start.write("flow.py", FLOW)
+    assert run(start, "flow.py", "--check") == (
         "flow.py: dataflow 'double' is well formed: 3 steps, 1 stage, 1 input, 1 output\n"
         "--- stderr\n--- exit 0\n"
     )
 
 
 @pytest.mark.parametrize("words", [("--check",), (), ("-p", "2")])
-def test_a_flow_without_output(here, words):
-    here.write("flow.py", NO_OUTPUT)
-    assert run(here, "flow.py", *words) == (
+def test_a_flow_without_output(start, words):
+    start.write("flow.py", NO_OUTPUT)
+    assert run(start, "flow.py", *words) == (
         "--- stderr\n"
         "error: step 'double': the dataflow has no output. "
         "End it with `engine.operators.output`.\n"
@@ -75,8 +68,8 @@ def test_a_flow_without_output(here, words):
 
 
 @pytest.mark.parametrize("words", [("--check",), (), ("-p", "2")])
-def test_no_such_file(here, words):
-    assert run(here, "flow.py", *words) == (
+def test_no_such_file(start, words):
+    assert run(start, "flow.py", *words) == (
         "--- stderr\n"
         "error: flow file flow.py does not exist; looked for [folder]/flow.py\n"
         "--- exit 66\n"
@@ -84,9 +77,9 @@ def test_no_such_file(here, words):
 
 
 @pytest.mark.parametrize("words", [("--check",), (), ("-p", "2")])
-def test_an_exception_at_import_shows_the_users_traceback_only(here, words):
-    here.write("flow.py", "def boom():\n    1 / 0\n\nboom()\n")
-    text = run(here, "flow.py", *words)
+def test_an_exception_at_import_shows_the_users_traceback_only(start, words):
+    start.write("flow.py", "def boom():\n    1 / 0\n\nboom()\n")
+    text = run(start, "flow.py", *words)
     # Python 3.13 has other marks below the lines.
     text = re.sub(r"^ +[~^]+\n", "", text, flags=re.MULTILINE)
     assert text == (
@@ -102,8 +95,8 @@ def test_an_exception_at_import_shows_the_users_traceback_only(here, words):
     )
 
 
-def test_a_usage_error(here):
-    assert run(here, "flow.py", "-i", "1") == (
+def test_a_usage_error(start):
+    assert run(start, "flow.py", "-i", "1") == (
         "--- stderr\n"
         "error: -i needs -a, the addresses of all processes; for a cluster on this machine only, "
         "use -p\n"
@@ -111,8 +104,8 @@ def test_a_usage_error(here):
     )
 
 
-def test_a_bad_configuration(here):
-    text = run(here, "flow.py", "-i", "1", "-a", "127.0.0.1:9000")
+def test_a_bad_configuration(start):
+    text = run(start, "flow.py", "-i", "1", "-a", "127.0.0.1:9000")
     assert text == (
         "--- stderr\n"
         "error: process id 1 is not in the address list, whose ids are 0 to 0\n"
@@ -120,28 +113,28 @@ def test_a_bad_configuration(here):
     )
 
 
-def test_a_bad_log_level(here):
-    here.write("flow.py", FLOW)
-    text = run(here, "flow.py", "--log-level", "LOUD")
+def test_a_bad_log_level(start):
+    start.write("flow.py", FLOW)
+    text = run(start, "flow.py", "--log-level", "LOUD")
     assert text.startswith("--- stderr\nerror: log level 'LOUD' does not exist")
     assert text.endswith("--- exit 78\n")
 
 
-def test_the_version(here):
+def test_the_version(start):
     from engine import __version__
 
-    assert run(here, "--version") == f"hostmesh {__version__}\n--- stderr\n--- exit 0\n"
+    assert run(start, "--version") == f"hostmesh {__version__}\n--- stderr\n--- exit 0\n"
 
 
-def test_a_bug_of_ours_says_so(here):
-    here.write("flow.py", FLOW)
-    here.write(
+def test_a_bug_of_ours_says_so(start):
+    start.write("flow.py", FLOW)
+    start.write(
         "broken.py",
-        "import sys\nimport engine.process\nfrom engine.run import main\n"
+        "import sys\nimport engine.run_process\nfrom engine.run import main\n"
         "def run_process(flow, settings):\n    raise LookupError('lost it')\n"
-        "engine.process.run_process = run_process\nsys.exit(main(['flow.py']))\n",
+        "engine.run_process.run_process = run_process\nsys.exit(main(['flow.py']))\n",
     )
-    running = here.python("broken.py")
+    running = start.python("broken.py")
     assert running.code() == 1
     assert "in run_process" in running.err
     assert running.err.endswith(
@@ -152,46 +145,46 @@ def test_a_bug_of_ours_says_so(here):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["SIGINT", "SIGTERM"]
 )
-def test_a_signal_while_the_flow_is_loaded(here, number, code):
-    here.write("flow.py", SLOW_TO_LOAD)
-    running = here.python("-m", "engine.run", "flow.py")
+def test_a_signal_while_the_flow_is_loaded(start, number, code):
+    start.write("flow.py", SLOW_TO_LOAD)
+    running = start.python("-m", "engine.run", "flow.py")
     running.prints("loading")
     running.send(number)
-    assert shown(here, running) == f"loading\n--- stderr\n--- exit {code}\n"
+    assert shown(start, running) == f"loading\n--- stderr\n--- exit {code}\n"
 
 
-def test_user_code_does_not_see_the_secret(here):
-    here.write("flow.py", FLOW + "\nprint('ENGINE_SECRET' in os.environ)\n")
-    text = run(here, "flow.py", "--check", ENGINE_SECRET="sesame")
+def test_user_code_does_not_see_the_secret(start):
+    start.write("flow.py", FLOW + "\nprint('ENGINE_SECRET' in os.environ)\n")
+    text = run(start, "flow.py", "--check", ENGINE_SECRET="sesame")
     assert text.startswith("False\n")
 
 
-def test_a_file_finds_modules_of_its_own_folder_only(here):
-    (here.folder / "deep").mkdir()
-    here.write("deep/flow.py", FLOW + "\nimport beside\n")
-    here.write("beside.py", "")
+def test_a_file_finds_modules_of_its_own_folder_only(start):
+    (start.folder / "deep").mkdir()
+    start.write("deep/flow.py", FLOW + "\nimport beside\n")
+    start.write("beside.py", "")
     for words in ((), ("-p", "2")):
-        text = run(here, "deep/flow.py", *words)
+        text = run(start, "deep/flow.py", *words)
         assert "error: deep/flow.py failed while it was loaded: ModuleNotFoundError" in text
 
 
-def test_a_single_process_imports_nothing_heavy(here):
-    here.write("flow.py", FLOW)
-    here.write(
+def test_a_single_process_imports_nothing_heavy(start):
+    start.write("flow.py", FLOW)
+    start.write(
         "lean.py",
         "import sys\nfrom engine.run import main\ncode = main(['flow.py'])\n"
         "heavy = 'asyncio ctypes http.server prometheus_client rich ssl subprocess typer'\n"
         "print(set(heavy.split()) & set(sys.modules), code)\n",
     )
-    running = here.python("-I", "lean.py")
+    running = start.python("-I", "lean.py")
     assert running.code() == 0
     assert running.out == "2\n4\n6\nset() 0\n"
 
 
-def test_a_lost_launcher_ends_a_process(here):
+def test_a_lost_launcher_ends_a_process(start):
     """A process whose launcher was gone before it could ask to die with it."""
-    here.write("flow.py", SLOW_TO_LOAD)
-    here.write(
+    start.write("flow.py", SLOW_TO_LOAD)
+    start.write(
         "orphan.py",
         "import os, sys\n"
         "fd, writer = os.pipe()\n"
@@ -201,16 +194,16 @@ def test_a_lost_launcher_ends_a_process(here):
         "words = [sys.executable, '-m', 'engine.run', f'--parent-fd={fd}', 'flow.py']\n"
         "os.execv(sys.executable, words)\n",
     )
-    assert here.python("orphan.py").code() == -signal.SIGKILL
+    assert start.python("orphan.py").code() == -signal.SIGKILL
 
 
-def test_descriptors_of_the_launcher_are_not_for_what_user_code_starts(here):
-    here.write(
+def test_descriptors_of_the_launcher_are_not_for_what_user_code_starts(start):
+    start.write(
         "flow.py",
         FLOW + "\nprint([f for f in range(3, 64) if os.path.exists(f'/proc/self/fd/{f}')"
         " and os.get_inheritable(f)])\n",
     )
-    text = run(here, "flow.py", "-p", "2")
+    text = run(start, "flow.py", "-p", "2")
     assert text.count("[]\n") == 2
 
 
@@ -227,19 +220,19 @@ def boom(x):
 
 
 @pytest.mark.parametrize("words", [(), ("-p", "2")])
-def test_the_failure_is_last_and_starts_a_line(here, words):
-    here.write("flow.py", UNFINISHED_LINES)
-    running = here.python("-m", "engine.run", "flow.py", *words)
+def test_the_failure_is_last_and_starts_a_line(start, words):
+    start.write("flow.py", UNFINISHED_LINES)
+    running = start.python("-m", "engine.run", "flow.py", *words)
     assert running.code() == 70
     before, _, block = running.err.partition("error: flow failed in step 'double.say'")
     assert before.endswith("no end\n")
     assert block.endswith("ValueError: boom\nexit 70\n")
 
 
-def test_a_process_of_a_cluster_shows_lines_as_they_are_printed(here):
-    here.write("flow.py", SLOW_TO_LOAD.replace(", flush=True", ""))
+def test_a_process_of_a_cluster_shows_lines_as_they_are_printed(start):
+    start.write("flow.py", SLOW_TO_LOAD.replace(", flush=True", ""))
     words = ("-i", "0", "-a", "127.0.0.1:9000")
-    running = here.python("-m", "engine.run", "flow.py", *words, PYTHONUNBUFFERED="")
+    running = start.python("-m", "engine.run", "flow.py", *words, PYTHONUNBUFFERED="")
     running.prints("loading", 10)
     running.send(signal.SIGTERM)
     assert running.code() == 0

@@ -7,6 +7,7 @@ replays that one alone, and `HOSTMESH_SEEDS=<n>` sets how many are tried.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -18,7 +19,7 @@ import engine.worker
 from engine.dataflow import Dataflow, Stream
 from engine.inputs import FixedPartitionedSource, StatefulSourcePartition
 from engine.testing import TestingSink
-from tests.engine.simulation import DeadlockError, Simulation
+from tests.engine.simulation import EPOCH, Clock, DeadlockError, Simulation
 
 ONE_SEED = os.environ.get("HOSTMESH_SEED")
 SEEDS = [int(ONE_SEED)] if ONE_SEED else range(int(os.environ.get("HOSTMESH_SEEDS", "400")))
@@ -211,3 +212,47 @@ def test_the_simulation_notices_a_deadlock() -> None:
     simulation = Simulation(Case(Random(3)).flow, 3, processes=2)
     with pytest.raises(DeadlockError, match="process 0"):
         simulation.run(at_turn={5: _deadlocking(simulation)})
+
+
+class TwoDistantItems(StatefulSourcePartition[tuple[str, int], int]):
+    """Gives an item, and another a minute later by the simulated clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.given = 0
+
+    def next_batch(self) -> list[tuple[str, int]]:
+        if self.given == 2:
+            raise StopIteration
+        self.given += 1
+        return [("key", self.given)]
+
+    def next_awake(self) -> datetime | None:
+        return None if self.given == 0 else EPOCH + timedelta(seconds=60)
+
+    def snapshot(self) -> int:
+        return self.given
+
+
+class TwoDistantItemsSource(FixedPartitionedSource[tuple[str, int], int]):
+    clock: Clock
+
+    def list_parts(self) -> list[str]:
+        return ["only"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> TwoDistantItems:
+        return TwoDistantItems(self.clock)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:3])
+def test_timeouts_of_collect_follow_the_clock_of_the_worker(seed: int) -> None:
+    out: list[Any] = []
+    flow = Dataflow("distant")
+    source = TwoDistantItemsSource()
+    items = op.input("inp", flow, source)
+    lists = op.collect("collect", items, timedelta(seconds=10), 2)
+    op.output("out", lists, TestingSink(out))
+    simulation = Simulation(flow, seed, epoch_interval=5.0)
+    source.clock = simulation.clock
+    simulation.run()
+    assert out == [("key", [1]), ("key", [2])]

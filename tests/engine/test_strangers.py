@@ -5,13 +5,12 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.engine.running import Launcher, Running, free_ports, launcher
+from tests.engine.running import Launcher, Running, free_ports
 
 FLOW = """
 import os
@@ -89,12 +88,6 @@ def silent_connections(port: int, stack: ExitStack) -> None:
 
 
 ATTACKS = [random_bytes, giant_length, slow_trickle, silent_connections]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Launcher]:
-    with launcher(tmp_path) as started:
-        yield started
 
 
 def finish(start: Launcher, cluster: list[Running]) -> None:

@@ -137,7 +137,12 @@ def test_an_insecure_mesh_is_warned_of(lines):
 
 @pytest.mark.parametrize("secure", ["loopback", "tls"])
 def test_no_warning_where_none_is_due(lines, secure, tmp_path):
-    loopback = (Address("127.0.0.1", 9000), Address("::1", 9000), Address("localhost", 9000))
+    loopback = (
+        Address("127.0.0.1", 9000),
+        Address("::1", 9000),
+        Address("localhost", 9000),
+        Address("::ffff:127.0.0.1", 9000),
+    )
     files = TlsFiles(tmp_path, tmp_path, tmp_path)
     if secure == "tls":
         check_protection(settings_for(*REMOTE, tls=files, insecure=True))

@@ -18,7 +18,7 @@ def flat(chunks):
 @pytest.fixture
 def clock(monkeypatch):
     clock = TimeTestingGetter(datetime(2024, 1, 1, tzinfo=UTC))
-    monkeypatch.setattr(collecting, "utc_now", clock.get)
+    monkeypatch.setattr(collecting, "worker_now", clock.get)
     return clock
 
 
