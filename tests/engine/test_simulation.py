@@ -22,7 +22,7 @@ from engine.testing import TestingSink
 from tests.engine.simulation import EPOCH, Clock, DeadlockError, Simulation
 
 ONE_SEED = os.environ.get("HOSTMESH_SEED")
-SEEDS = [int(ONE_SEED)] if ONE_SEED else range(int(os.environ.get("HOSTMESH_SEEDS", "400")))
+SEEDS = [int(ONE_SEED)] if ONE_SEED else range(int(os.environ.get("HOSTMESH_SEEDS", "500")))
 
 
 class ListPartition(StatefulSourcePartition[Any, int]):
