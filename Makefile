@@ -2,7 +2,7 @@
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo data test lint bench coverage system clean
+.PHONY: help demo data test soak lint bench coverage system clean
 
 # The first Python of these that is new enough; another one: make PYTHON=/path/to/python3.12
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
@@ -25,13 +25,18 @@ data: $(FLIGHTS)  ## Download the flights of the example into .data
 test: lint $(FLIGHTS)  ## Run all checks and all tests, those of the built wheel included
 	$(PYTEST) --numprocesses 2 --dist loadgroup
 
+soak: $(INSTALLED)  ## Run every accident at every point of a deploy; takes hours
+	HOSTMESH_SOAK=1 $(PYTEST) tests/fleet/test_chaos.py
+
 lint: $(INSTALLED)  ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(INSTALLED)  ## Measure beside the peers
+bench: $(INSTALLED)  ## Measure beside the peers, and ctl on containers
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.tls
+	$(BIN)/python -m benchmarks.fleet
 
 coverage: $(INSTALLED) $(FLIGHTS)  ## Show the lines that no test runs
 	$(PYTEST) --cov --cov-report term-missing:skip-covered

@@ -46,7 +46,7 @@ def mint(deployment: str, processes: Iterable[int], *, now: datetime | None = No
     """
     today = now or datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"hostmesh {deployment}")
+    name = _name("hostmesh", deployment)
     authority = (
         _builder(name, name, key.public_key(), today)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -70,7 +70,7 @@ def _process(
     uri = x509.UniformResourceIdentifier(f"hostmesh:process:{number}")
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     certificate = (
-        _builder(_name(f"{deployment} process {number}"), issuer, key.public_key(), today)
+        _builder(_name(f"process {number} of", deployment), issuer, key.public_key(), today)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
@@ -100,9 +100,9 @@ def _builder(
     )
 
 
-def _name(text: str) -> x509.Name:
+def _name(what: str, deployment: str) -> x509.Name:
     # A common name has 64 characters at most.
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{what} {deployment}"[:64])])
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:

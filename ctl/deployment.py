@@ -124,12 +124,12 @@ class Deployment:
                 "--insecure: the mesh is neither encrypted nor authenticated by TLS"
             )
         with self._connected() as (fleet, outcome):
-            if outcome.failures:
-                problem = f"{self.name} not deployed"
-                raise HostsError(problem, outcome.failures, "nothing was changed")
-            self._join_departed(fleet)
+            if not outcome.failures:
+                self._join_departed(fleet)
             who = self._who("deploy")
-            return Deploy(plan, fleet, self._progress, secrets, who, started).run()
+            return Deploy(
+                plan, fleet, self._progress, secrets, who, started, outcome.failures
+            ).run()
 
     def status(self) -> DeploymentStatus:
         """What is known of it just now; hosts that do not answer are part of that."""

@@ -14,7 +14,7 @@ from ctl.inventory.model import Host, Inventory
 from ctl.inventory.problems import Problems
 from ctl.inventory.syntax import decode, parse
 from ctl.inventory.tables import refuse_key
-from ctl.inventory.values import Check, shown
+from ctl.inventory.values import Check
 
 _TABLES = ("deployment", "defaults", "hosts")
 
@@ -34,10 +34,10 @@ def load(path: Path, runtimes: Mapping[str, Mapping[str, Check]] = RUNTIMES) -> 
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        msg = f"there is no inventory {shown(str(path))}"
+        msg = f"there is no inventory {str(path)!r}"
         raise NotFoundError(msg, "name another file, or write one with `ctl init`") from None
     except IsADirectoryError:
-        msg = f"{shown(str(path))} is a folder"
+        msg = f"{str(path)!r} is a folder"
         raise NotFoundError(msg, "name the inventory in it") from None
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}"

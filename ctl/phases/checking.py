@@ -55,7 +55,7 @@ def judge(
         elif each["disk_free"] < needed_bytes:
             free, wanted = each["disk_free"] / 1e6, needed_bytes / 1e6
             text = f"disk full: {free:,.0f} MB free at {each['root']}, {wanted:,.0f} MB needed"
-            found.append(Problem(text, "free some space, or run `ctl prune`", _CANNOT_WRITE))
+            found.append(Problem(text, "free some space there", _CANNOT_WRITE))
         if abs(offsets[name]) > CLOCK_LIMIT_S:
             way = "ahead of" if offsets[name] > 0 else "behind"
             text = f"its clock is {abs(offsets[name]):.0f} s {way} this machine's"
@@ -140,6 +140,21 @@ def unreached(pairs: Iterable[Reach]) -> dict[str, tuple[Problem, ...]]:
     return problems
 
 
+def absent(failures: Mapping[str, CtlError]) -> dict[str, tuple[Problem, ...]]:
+    """The hosts that have not answered, each with why."""
+    return {name: (_lost(error),) for name, error in failures.items()}
+
+
+def merged(
+    inventory: Inventory, *found: Mapping[str, tuple[Problem, ...]]
+) -> dict[str, tuple[Problem, ...]]:
+    """All that is wrong with each host, in inventory order."""
+    return {
+        host.name: tuple(problem for each in found for problem in each.get(host.name, ()))
+        for host in inventory.hosts
+    }
+
+
 def _listen(
     fleet: Fleet, places: list[ProcessPlace]
 ) -> tuple[list[ProcessPlace], dict[str, tuple[Problem, ...]]]:
@@ -150,9 +165,7 @@ def _listen(
         return list(zip(own, reasons, strict=True))
 
     outcome = fleet.each(listen)
-    problems: dict[str, tuple[Problem, ...]] = {
-        name: (_lost(error),) for name, error in outcome.failures.items()
-    }
+    problems = absent(outcome.failures)
     listening = []
     for name, answers in outcome.results.items():
         for each, reason in answers:

@@ -12,12 +12,20 @@ from typing import Any
 
 from ctl.errors import BY_EXIT_CODE, CtlError, HostsError, LostError, ProcessFailedError
 from ctl.inventory import Host
-from ctl.phases.checking import SPARE_BYTES, judge, raise_problems, reach, unreached
+from ctl.phases.checking import (
+    SPARE_BYTES,
+    absent,
+    judge,
+    merged,
+    raise_problems,
+    reach,
+    unreached,
+)
 from ctl.phases.fleet import Fleet
 from ctl.phases.looking import look
 from ctl.plan import Plan
 from ctl.progress import Progress
-from ctl.reports import Deployed
+from ctl.reports import Deployed, Problem
 from ctl.transport.session import Session
 
 SWITCH_GRACE_S = 30.0
@@ -38,6 +46,7 @@ class Deploy:
         secrets: Values by variable.
         who: Who deploys: `user`, `host`, `command`, `since`.
         started: When the user began to wait, as `time.monotonic()`.
+        failures: Why hosts of the inventory have not answered, by name.
     """
 
     plan: Plan
@@ -46,6 +55,7 @@ class Deploy:
     secrets: Mapping[str, str]
     who: Mapping[str, Any]
     started: float = field(default_factory=time.monotonic)
+    failures: Mapping[str, CtlError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._name = self.plan.inventory.deployment.name
@@ -104,7 +114,8 @@ class Deploy:
         facts = {name: session.facts for name, session in sessions.items()}
         offsets = {name: session.clock_offset_s for name, session in sessions.items()}
         needed = SPARE_BYTES + 2 * sum(layer.size for layer in self.plan.layers)
-        self._judged(judge(facts, offsets, needed, self.plan.python))
+        # Who fixes one host is to know at once what is wrong with the others.
+        self._judged(absent(self.failures), judge(facts, offsets, needed, self.plan.python))
 
     def _lock(self) -> None:
         """Lock the first host first, so that of two deploys one gets all and the other none."""
@@ -137,7 +148,7 @@ class Deploy:
     def _check_ports(self) -> None:
         own = {name: look["ports"] for name, look in self._looks.items()}
         problems, pairs = reach(self.fleet, self.plan.inventory, own)
-        self._judged(problems or unreached(pairs))
+        self._judged(problems, unreached(pairs))
         self.progress.phase("check", None, "done")
 
     def _push(self) -> None:
@@ -255,9 +266,10 @@ class Deploy:
             return "nothing was left behind" if self._switched else "nothing was changed"
         return f"release {release[:6]} still runs" if self._switched else "nothing was changed"
 
-    def _judged(self, problems: Mapping[str, tuple[Any, ...]]) -> None:
-        for name, found in problems.items():
-            for each in found:
+    def _judged(self, *found: Mapping[str, tuple[Problem, ...]]) -> None:
+        problems = merged(self.plan.inventory, *found)
+        for name in (name for name in problems if name in self.fleet.sessions):
+            for each in problems[name]:
                 self.progress.phase("check", name, "failed", each.problem)
         if any(problems.values()):
             self.progress.phase("check", None, "failed")

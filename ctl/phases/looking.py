@@ -10,6 +10,8 @@ from ctl.phases.fleet import Fleet
 from ctl.runtimes import Runtime
 from ctl.status import DeploymentStatus, HostStatus, ProcessStatus
 
+NEVER = "never deployed here"
+
 
 def look(
     fleet: Fleet, failures: Mapping[str, CtlError], inventory: Inventory, runtime: Runtime
@@ -41,7 +43,10 @@ def look(
         for place in inventory.processes
     ]
     cut_off = any(answer["cut_off"] for answer in outcome.results.values())
-    return DeploymentStatus.of(name, hosts, processes, cut_off=cut_off)
+    status = DeploymentStatus.of(name, hosts, processes, cut_off=cut_off)
+    if status.release is None and status.state == "stopped":
+        return dataclasses.replace(status, detail=NEVER)
+    return status
 
 
 def _process(

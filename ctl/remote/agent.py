@@ -109,7 +109,11 @@ class Agent:
         self._incoming.put(None)
 
     def _take(self) -> tuple[Message, bytes] | None:
-        return self._incoming.get()
+        item = self._incoming.get()
+        if item is None:
+            # A push may have taken the end, which whoever takes next has to find, too.
+            self._incoming.put(None)
+        return item
 
     def _send(self, message: Message, data: bytes = b"") -> None:
         frame = memoryview(encode(message, data))

@@ -8,8 +8,10 @@ knows what to put right.
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -330,25 +332,19 @@ class Deployment:
             self._resolve(check)
             Path(check["cwd"]).mkdir(parents=True, exist_ok=True)
             try:
-                ended = subprocess.run(  # noqa: S603  # what the operator has asked to run
-                    check["argv"],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    cwd=check["cwd"],
-                    env={**check["env"], **secrets},
-                    timeout=_CHECK_SECONDS,
-                    check=False,
-                )
+                code, complaint = _run(check, {**check["env"], **secrets}, self.folder)
             except subprocess.TimeoutExpired:
                 msg = f"the flow is not loaded after {_CHECK_SECONDS:g} s"
                 raise RemoteError(FAILED, msg, "keep long work out of the module's body") from None
             except OSError as error:
                 msg = f"cannot run {check['argv'][0]}: {error.strerror}"
                 raise RemoteError(FAILED, msg) from None
-            if ended.returncode:
-                text = ended.stderr.decode("utf-8", "replace").strip()
-                text = text.removeprefix("error: ") or f"the check ended with {ended.returncode}"
-                raise RemoteError(ended.returncode if ended.returncode > 0 else FAILED, text)
+            if code:
+                # The sentence comes last, and is what the operator is to read first.
+                said = "\n" + complaint.decode("utf-8", "replace").strip()
+                details, _, sentence = said.rpartition("\nerror: ")
+                text = f"{sentence}{details}".strip() or f"the check ended with {code}"
+                raise RemoteError(code if code > 0 else FAILED, text)
 
     def _start(self, launch: str) -> None:
         data = self.launch(launch)
@@ -365,6 +361,29 @@ class Deployment:
             return None
         answer = self.process(spec["id"]).ask(spec)
         return None if answer.ready else answer.reason
+
+
+def _run(check: dict[str, Any], env: dict[str, str], folder: Path) -> tuple[int, bytes]:
+    """Run a check to its end, with all that it starts; give its exit code and its stderr."""
+    # No pipe: what user code has started may hold one open for ever.
+    with tempfile.TemporaryFile(dir=folder) as complaints:
+        process = subprocess.Popen(  # noqa: S603  # what the operator has asked to run
+            check["argv"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            cwd=check["cwd"],
+            env=env,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(_CHECK_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        complaints.seek(0)
+        return code, complaints.read()
 
 
 def _children(folder: Path) -> Iterable[Path]:

@@ -39,5 +39,5 @@ def cannot_write(error: OSError, what: str) -> RemoteError:
     where = f" ({error.filename})" if error.filename else ""
     problem = f"cannot write {what}: {error.strerror or error}{where}"
     if error.errno in _NO_ROOM:
-        return RemoteError(CANNOT_WRITE, problem, "free some space, or run `ctl prune`")
+        return RemoteError(CANNOT_WRITE, problem, "free some space there")
     return RemoteError(CANNOT_WRITE, problem, "check the host's `root` in the inventory")

@@ -26,9 +26,10 @@ def send_logs(
     Args:
         deployment: Whose logs.
         wanted: `processes` (IDs, or null for all), and where to start: `cursors` by ID, `since`
-            (text of a time), `lines` (the last ones of each process), or `of_launch` (what was
-            written since the processes were last started by a deploy); `follow`, whether to go on;
-            `until_ended`, whether to stop when no process runs any more.
+            (text of a time), `lines` (the last ones of each process), both of these, or
+            `of_launch` (what was written since the processes were last started by a deploy);
+            `follow`, whether to go on; `until_ended`, whether to stop when no process runs any
+            more.
         send: Takes `{"process", "cursor"}` and whole lines; `{"caught_up"}` once all that was
             there has gone, if more is to come.
         goes_on: Whether the operator still listens.
@@ -68,12 +69,14 @@ def _folders(deployment: Deployment, processes: list[int] | None) -> list[Proces
 
 
 def _start(folder: ProcessFolder, wanted: dict[str, Any]) -> Cursor:
-    if wanted.get("since") is not None:
-        return start_since(folder.log, wanted["since"])
+    since, lines = wanted.get("since"), wanted.get("lines")
     if wanted.get("of_launch"):
         state = read_json(folder.path / "state.json") or {}
         segment, offset = state.get("log_start", (0, 0))
         return int(segment), int(offset)
-    if wanted.get("lines") is not None:
-        return start_of_last(folder.log, wanted["lines"])
-    return (0, 0)
+    starts: list[Cursor] = []
+    if since is not None:
+        starts.append(start_since(folder.log, since))
+    if lines is not None:
+        starts.append(start_of_last(folder.log, lines))
+    return max(starts, default=(0, 0))

@@ -48,8 +48,10 @@ def _health(probe: Mapping[str, Any]) -> Answer:
             items_out=status["items_out"],
             last_error=status["last_error"],
         )
+    except (FileNotFoundError, ConnectionError):
+        return Answer(ready=False, reason="it is starting")
     except (OSError, HTTPException) as error:
-        return Answer(ready=False, reason=f"it does not answer yet ({error})")
+        return Answer(ready=False, reason=f"it does not answer ({error})")
     except (ValueError, LookupError, TypeError):
         return Answer(ready=False, reason="it does not answer as it should")
 

@@ -1,5 +1,6 @@
 """After which ends a process is started again, and when."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,4 +48,4 @@ class RestartPolicy:
         recent = sum(1 for each in before if now - each < self.window)
         if recent >= self.limit:
             return None
-        return float(min(_FIRST_PAUSE * 2**recent, _LONGEST_PAUSE))
+        return min(math.ldexp(_FIRST_PAUSE, min(recent, 99)), _LONGEST_PAUSE)

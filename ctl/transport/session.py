@@ -43,7 +43,7 @@ class Session:
 
     Attributes:
         facts: Of the host, as `ctl.remote.facts` gathers them.
-        clock_offset_s: How far the host's clock is ahead of ours, give or take the round trip.
+        clock_offset_s: How far the host's clock is ahead of ours, less the way of an answer.
     """
 
     def __init__(self, host: Host, channel: Channel, agent: Layer) -> None:
@@ -59,13 +59,13 @@ class Session:
         self._interrupted = False
         self._current = 0
         mark = secrets.token_hex(16)
-        asked = time.time()
         decoder = self._begin(mark, {"root": host.root, "agent": agent.digest})
         self._heard = time.monotonic()
         threading.Thread(target=self._read, args=(decoder,), daemon=True).start()
         threading.Thread(target=self._beat, daemon=True).start()
         self.facts = self._greet(agent)
-        self.clock_offset_s = round(self.facts["time"] - (asked + time.time()) / 2, 3)
+        # The start of an interpreter lies before the answer, and only its way after it.
+        self.clock_offset_s = round(self.facts["time"] - time.time(), 3)
 
     def ask(self, what: str, *, on_event: Event | None = None, **arguments: Any) -> Any:
         """Have the host do something, and wait for the result.
@@ -158,6 +158,9 @@ class Session:
         with self._asking:
             self._current = next(self._numbers)
             self._send({"id": self._current, "do": what, "with": arguments})
+            if self._interrupted:
+                # The interrupt came just before, and named another question.
+                self._send({"cancel": self._current})
             yield self._current
 
     def _send(self, message: Message, data: bytes | bytearray = b"") -> None:
@@ -171,12 +174,16 @@ class Session:
             if self._is_silent():
                 self.close()
                 return
-            # A push shows life itself, and may wait for room that never comes.
-            if not self._pushing.is_set():
-                try:
-                    self._send({"beat": True})
-                except CtlError:
-                    return
+            # Whoever sends shows life, and a push may wait for room that never comes.
+            if not self._sending.acquire(blocking=False):
+                continue
+            try:
+                if not self._pushing.is_set():
+                    self._channel.send(encode({"beat": True}))
+            except CtlError:
+                return
+            finally:
+                self._sending.release()
 
     # What comes.
 

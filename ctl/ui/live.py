@@ -91,7 +91,9 @@ class PlainView(Sentences):
             return
         if name == "push" and not detail and host in self._totals:
             detail = size(self._totals[host])
-        end = f"  {detail}" if detail else ""
+        # The rest, such as a traceback, comes with the error at the end.
+        first, _, _ = detail.partition("\n")
+        end = f"  {first}" if first else ""
         say(f"{host:<{self._width}}  {_MARKS[state]} {name}{end}")
 
     def pushed(self, host: str, sent_bytes: int, total_bytes: int) -> None:  # noqa: ARG002 - of the protocol

@@ -32,6 +32,14 @@ NETWORKS = IPv4Network("198.18.0.0/15")
 HOME = Path("/home/deploy")
 FILLER = HOME / ".filler"
 OLD_PYTHON_MOUNT = "/opt/old-python"
+RESTART_SSHD = """\
+listener=$(cat /run/sshd.pid)
+for each in /proc/[0-9]*; do
+    pid=${each#/proc/}
+    [ "$pid" = "$listener" ] || ! grep -q ^sshd "$each/cmdline" 2>&- || kill -KILL "$pid"
+done
+kill -HUP "$listener"
+"""
 # What belongs to the host itself.
 HIDDEN = ("/sbin/docker-init", "/usr/sbin/sshd", "sshd:", "sshd-session:", "sshd-auth:")
 
@@ -133,6 +141,11 @@ class DockerHost(FleetHost):
 
     def unpause(self) -> None:
         self._container.unpause()
+
+    def restart_sshd(self) -> None:
+        ran = self._exec("sh", "-c", RESTART_SSHD)
+        assert ran.returncode == 0, ran.stderr
+        wait_for_sshd(self)
 
     def cut(self) -> None:
         self._network.disconnect(self._container)

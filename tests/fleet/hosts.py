@@ -106,6 +106,10 @@ class FleetHost(ABC):
         """End a pause."""
 
     @abstractmethod
+    def restart_sshd(self) -> None:
+        """Have its sshd start anew; sessions are lost, what they have started goes on."""
+
+    @abstractmethod
     def logs(self) -> str:
         """Its state, its processes, the log of its sshd and all small files below ~/.hostmesh."""
 

@@ -1,5 +1,7 @@
 """SSH keys, made without a program."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,3 +27,9 @@ class Key:
         private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
         return cls(private.decode(), public.decode())
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the public key, as ssh-keygen shows it."""
+        digest = hashlib.sha256(base64.b64decode(self.public.split()[1])).digest()
+        return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"

@@ -82,6 +82,9 @@ class LoopbackHost(FleetHost):
     def unpause(self) -> None:
         self._sshd.unpause()
 
+    def restart_sshd(self) -> None:
+        self._sshd.restart()
+
     def old_python(self) -> str:
         folder = old_python.folder()
         if folder is None:

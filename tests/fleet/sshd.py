@@ -166,6 +166,16 @@ class Sshd:
         os.kill(self._listener, signal.SIGTERM)
         eventually(lambda: not greets(self.address, self.port), "the end of sshd")
 
+    def restart(self) -> None:
+        """End its sessions and have it execute itself anew; what they have started goes on."""
+        sessions = [pid for pid, words in self._descendants() if words[0].startswith("sshd")]
+        for pid in sessions:
+            if pid != self._listener:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        os.kill(self._listener, signal.SIGHUP)
+        eventually(self._is_up, f"the greeting of sshd on {self.address}:{self.port}")
+
     def kill(self) -> None:
         """End it, its sessions and all that these have left behind, at once."""
         if self._init is None:

@@ -1,7 +1,9 @@
+import os
 import secrets
 
 import pytest
 
+from ctl.remote.root import prepare
 from tests.ctl.remote.machine import MARK, Machine, end_all
 
 
@@ -16,4 +18,7 @@ def marking(monkeypatch):
 
 @pytest.fixture
 def machine(tmp_path, marking):
-    return Machine(tmp_path / "root")
+    before = os.umask(0)
+    prepare()
+    yield Machine(tmp_path / "root")
+    os.umask(before)

@@ -2,7 +2,7 @@ import json
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctl.remote.frames import LIMIT, Decoder, encode
@@ -11,6 +11,7 @@ TEXT = st.text(max_size=20)
 MESSAGES = st.dictionaries(TEXT, TEXT | st.integers() | st.none() | st.lists(TEXT), max_size=3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(MESSAGES, st.binary(max_size=40))), st.data())
 def test_messages_arrive_however_they_are_cut(messages, data):
     sent = b"".join(encode(*each) for each in messages)

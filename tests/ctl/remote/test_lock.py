@@ -1,11 +1,11 @@
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 
 import pytest
 
-from ctl.remote import lock
 from ctl.remote.errors import RemoteError
 from ctl.remote.lock import DeploymentLock, holder, is_locked, try_lock
 
@@ -29,14 +29,21 @@ def holding(path):
         [sys.executable, "-S", "-c", text, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with process:
+        assert process.stdout is not None
         process.stdout.readline()
         yield process
         process.kill()
 
 
+def locked(path):
+    fd = try_lock(path)
+    assert fd is not None
+    return fd
+
+
 def test_a_lock_that_nobody_has(path):
     assert not is_locked(path)
-    fd = try_lock(path)
+    fd = locked(path)
     assert is_locked(path)
     os.close(fd)
     assert not is_locked(path)
@@ -48,38 +55,38 @@ def test_a_lock_is_free_the_moment_its_holder_is_gone(path, holding):
     holding.kill()
     holding.wait()
     assert not is_locked(path)
-    os.close(try_lock(path))
+    os.close(locked(path))
 
 
 def test_who_only_looks_takes_it_from_nobody(path, monkeypatch):
     """A look holds the lock for a moment, in which another one asks for it."""
-    os.close(try_lock(path))
+    os.close(locked(path))
     looking = os.open(path, os.O_RDONLY)
-    lock.fcntl.flock(looking, lock.fcntl.LOCK_SH)
-    monkeypatch.setattr(lock.time, "sleep", lambda _: lock.fcntl.flock(looking, lock.fcntl.LOCK_UN))
-    os.close(try_lock(path))
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr("ctl.remote.lock.time.sleep", lambda _: fcntl.flock(looking, fcntl.LOCK_UN))
+    os.close(locked(path))
     os.close(looking)
 
 
 def test_a_file_that_its_holder_has_removed_is_no_lock(path, monkeypatch):
-    fd = try_lock(path)
+    fd = locked(path)
     real = os.open
 
     def open_then_remove(*args):
         opened = real(*args)
-        monkeypatch.setattr(lock.os, "open", real)
+        monkeypatch.setattr(os, "open", real)
         path.unlink()
         os.close(fd)
         return opened
 
-    monkeypatch.setattr(lock.os, "open", open_then_remove)
-    other = try_lock(path)
+    monkeypatch.setattr(os, "open", open_then_remove)
+    other = locked(path)
     assert os.fstat(other).st_ino == path.stat().st_ino
     os.close(other)
 
 
 def test_a_lock_does_not_reach_other_programs(path):
-    fd = try_lock(path)
+    fd = locked(path)
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as other:
         os.close(fd)
         assert not is_locked(path)
@@ -131,7 +138,7 @@ def test_a_full_disk_keeps_nobody_from_stopping(path, monkeypatch):
     def refuse(*_args):
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(lock.os, "pwrite", refuse)
+    monkeypatch.setattr(os, "pwrite", refuse)
     mine = DeploymentLock(path.parent, WHO)
     assert holder(path.parent) == {}
     mine.release()

@@ -1,0 +1,488 @@
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from ctl.remote import deployments, processes
+from ctl.remote.errors import RemoteError
+from ctl.remote.lock import DeploymentLock
+from ctl.remote.root import write_json
+from tests.ctl.remote.machine import ended, loads, log, prints, shell, spec
+from tests.engine.running import eventually
+
+pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running")
+
+SLEEP = shell("echo up; exec sleep 600")
+
+
+def always():
+    return True
+
+
+def unheard(_event):
+    pass
+
+
+@pytest.fixture
+def deployment(machine):
+    return machine.deployment()
+
+
+def deploy(deployment, launch, *, secrets=None, files=None, timeout=20.0):
+    name = launch["launch"]
+    deployment.stage(launch, files or {}, secrets or {})
+    deployment.switch(name, 10.0, always)
+    assert deployment.ready(name, timeout, always, unheard) is None
+    deployment.commit(name)
+    deployment.tidy()
+
+
+def running(deployment):
+    """Launches of the processes that run, by ID."""
+    states = [(folder, folder.state()) for folder in deployment.folders()]
+    return {
+        int(folder.path.name): state.launch for folder, state in states if state.state == "running"
+    }
+
+
+def runs(deployment, wanted):
+    eventually(lambda: running(deployment) == wanted, f"{wanted} to run")
+
+
+def names(folder):
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_nothing_was_ever_deployed(deployment):
+    assert deployment.status() == {
+        "current": None,
+        "manifest": None,
+        "changing": None,
+        "cut_off": False,
+        "processes": [],
+    }
+    assert deployment.ports() == []
+    deployment.revert()
+    deployment.stop(1.0)
+    deployment.tidy()
+    assert not deployment.folder.exists()
+
+
+def test_a_deploy(machine, deployment):
+    launch = machine.launch("L1", machine.server(0), machine.server(1))
+    deployment.stage(launch, {"tls/ca.pem": "text"}, {"TOKEN": "hunter22"})
+    assert running(deployment) == {}
+    assert deployment.current is None
+    folder = deployment.folder / "launches" / "L1"
+    assert (folder / "tls" / "ca.pem").read_text() == "text"
+    assert loads(folder / "secrets.json") == {"TOKEN": "hunter22"}
+    assert [each for each in folder.rglob("*") if each.stat().st_mode & 0o077] == []
+    assert "hunter22" not in (folder / "launch.json").read_text()
+
+    deployment.switch("L1", 10.0, always)
+    assert deployment.switching["launch"] == "L1"
+    assert deployment.ready("L1", 20.0, always, unheard) is None
+    deployment.commit("L1")
+    assert deployment.switching is None
+    status = deployment.status()
+    assert status["manifest"] == {"release": "r1"}
+    assert (status["current"]["launch"], status["current"]["desired"]) == ("L1", "running")
+    one, other = status["processes"]
+    assert (one["id"], one["state"], one["address"]) == (0, "running", "127.0.0.1:9000")
+    assert (other["items_in"], other["items_out"], other["last_error"]) == (5, 7, None)
+    assert deployment.ports() == [9000, 9001]
+
+
+def test_another_deploy_takes_its_place(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0), machine.server(1)))
+    before = [folder.state().pid for folder in deployment.folders()]
+    deploy(deployment, machine.launch("L2", machine.server(0), release="r2"))
+    runs(deployment, {0: "L2"})
+    assert all(map(ended, before))
+    assert names(deployment.folder / "launches") == ["L2"]
+    assert names(deployment.folder / "processes") == ["0"]
+    assert deployment.current["release"] == "r2"
+
+
+def test_a_log_goes_on_over_deploys(machine, deployment):
+    for name in ("L1", "L2"):
+        deploy(deployment, machine.launch(name, spec(0, *shell(f"echo {name}"))))
+    assert log(deployment.process(0)) == [("o", "L1"), ("o", "L2")]
+
+
+def test_a_host_that_gets_nothing_to_run(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deploy(deployment, machine.launch("L2"))
+    assert running(deployment) == {}
+    assert deployment.current["desired"] == "gone"
+    assert not deployment.folders()
+
+
+# Stage.
+
+
+def test_a_flow_that_cannot_be_loaded(machine, deployment):
+    check = {"argv": list(shell("echo 'error: no module x' >&2; exit 65")), "env": {}, "cwd": None}
+    launch = machine.launch("L1", spec(0, *SLEEP), checks=[check | {"ready": {}}])
+    with pytest.raises(RemoteError) as caught:
+        deployment.stage(launch, {}, {})
+    assert (caught.value.exit_code, caught.value.problem) == (65, "no module x")
+    # It is checked again the next time.
+    assert not machine.root.release("r1").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (shell("exit 70"), 70, "the check ended with 70"),
+        (shell("kill -KILL $$"), 70, "the check ended with -9"),
+        (("/no/such",), 70, "cannot run /no/such: No such file or directory"),
+    ],
+)
+def test_a_check_that_says_nothing(machine, deployment, words, code, problem):
+    check = {"argv": list(words), "env": {}, "cwd": None, "ready": {}}
+    with pytest.raises(RemoteError) as caught:
+        deployment.stage(machine.launch("L1", checks=[check]), {}, {})
+    assert (caught.value.exit_code, caught.value.problem) == (code, problem)
+
+
+def test_a_check_that_takes_too_long(machine, deployment, monkeypatch):
+    monkeypatch.setattr(deployments, "_CHECK_SECONDS", 0.1)
+    check = {"argv": ["sleep", "600"], "env": {}, "cwd": None, "ready": {}}
+    with pytest.raises(RemoteError, match=r"the flow is not loaded after 0\.1 s"):
+        deployment.stage(machine.launch("L1", checks=[check]), {}, {})
+
+
+def test_a_check_has_variables_and_secrets(machine, deployment):
+    words = shell('test "$A$B" = "x y"')
+    check = {"argv": list(words), "env": {"A": "x "}, "cwd": None, "ready": {}}
+    deployment.stage(machine.launch("L1", checks=[check]), {}, {"B": "y"})
+    assert machine.root.release("r1").exists()
+
+
+def test_what_only_the_host_knows(machine, deployment, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SSH_CONNECTION", "secret")
+    monkeypatch.setenv("ENGINE_SECRET", "secret")
+    monkeypatch.setenv("OF_THE_USER", "kept")
+    place = {"place": ["layers", "abc", "fl ow.py"], "then": ":flow"}
+    path = {"join": [{"place": ["a"], "then": ""}, "b"]}
+    process = spec(0, {"python": None}, place, env={"P": path}, cwd="~/work", socket=place)
+    deployment.stage(machine.launch("L1", process), {}, {})
+    (staged,) = deployment.launch("L1")["processes"]
+    root = str(machine.root.path)
+    assert staged["argv"] == [sys.executable, f"{root}/layers/abc/fl ow.py:flow"]
+    assert staged["env"]["P"] == f"{root}/a{os.pathsep}b"
+    assert staged["env"]["OF_THE_USER"] == "kept"
+    assert not {"SSH_CONNECTION", "ENGINE_SECRET", "PWD"} & set(staged["env"])
+    assert staged["cwd"] == str(tmp_path / "work")
+    assert staged["ready"]["socket"] == staged["argv"][1]
+
+
+def test_included_files_are_where_a_flow_looks_for_them(machine, deployment):
+    words = shell("cat data/a.csv")
+    for layer in ("one", "two"):
+        path = machine.root.layer(layer) / "data" / "a.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{layer}\n")
+        links = {"data/a.csv": ["layers", layer, "data/a.csv"]}
+        deploy(deployment, machine.launch(layer, spec(0, *words), links=links))
+    assert [line for _, line in log(deployment.process(0))] == ["one", "two"]
+
+
+def test_a_file_in_the_way_of_an_included_one(machine, deployment):
+    path = deployment.folder / "work" / "a.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(RemoteError) as caught:
+        deployment.stage(machine.launch("L1", links={"a.csv": ["layers", "x", "a.csv"]}), {}, {})
+    assert caught.value.exit_code == 73
+    assert "is in the way of the included file a.csv" in caught.value.problem
+    assert path.read_text() == "mine"
+
+
+# Ready.
+
+
+def test_a_finite_process_counts_as_ready(machine, deployment):
+    deploy(deployment, machine.launch("L1", spec(0, *shell("echo done"))))
+    eventually(lambda: not deployment.process(0).supervised, "its end")
+    assert deployment.status()["processes"][0]["state"] == "finished"
+
+
+def test_a_process_that_fails(machine, deployment):
+    failing = spec(1, *shell("echo 'error: why' >&2; exit 70"))
+    deployment.stage(machine.launch("L1", machine.server(0), failing), {}, {})
+    deployment.switch("L1", 10.0, always)
+    failed = deployment.ready("L1", 20.0, always, unheard)
+    assert (failed["id"], failed["state"], failed["exit_code"]) == (1, "failed", 70)
+    assert failed["tail"] == "error: why"
+
+
+def test_a_process_that_is_not_ready_in_time(machine, deployment):
+    deployment.stage(machine.launch("L1", machine.server(0, ready=False)), {}, {})
+    deployment.switch("L1", 10.0, always)
+    prints(deployment.process(0), "serving")
+    said = []
+    with pytest.raises(RemoteError) as caught:
+        deployment.ready("L1", 0.3, always, said.append)
+    assert caught.value.exit_code == 69
+    assert caught.value.problem == "process 0 is not ready after 0.3 s: waiting for a peer"
+    assert said == [{"process": 0, "reason": "waiting for a peer"}]
+
+
+def test_nobody_waits_any_more(machine, deployment):
+    deployment.stage(machine.launch("L1", machine.server(0, ready=False)), {}, {})
+    deployment.switch("L1", 10.0, lambda: False)
+    assert running(deployment) == {}
+    assert deployment.switching is None
+    deployment.switch("L1", 10.0, always)
+    wanted = [True, True, False]
+    deployment.ready("L1", 600.0, lambda: wanted.pop(0), unheard)
+
+
+# Status.
+
+
+def test_what_a_change_looks_like_from_elsewhere(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    who = {"user": "ada"}
+    lock = DeploymentLock(deployment.folder, who)
+    launch = machine.launch("L2", machine.server(0), machine.server(1), release="r2")
+    deployment.stage(launch, {}, {})
+    deployment.switch("L2", 10.0, always)
+    assert deployment.ready("L2", 20.0, always, unheard) is None
+    status = machine.deployment().status()
+    assert status["changing"] == who
+    assert not status["cut_off"]
+    assert [each["state"] for each in status["processes"]] == ["running", "running"]
+    lock.release()
+    # What it left runs, but it does not count.
+    status = machine.deployment().status()
+    assert status["cut_off"]
+    assert status["current"]["launch"] == "L1"
+    assert [each["state"] for each in status["processes"]] == ["stopped"]
+
+
+def test_a_process_that_does_not_answer(machine, deployment):
+    deploy(deployment, machine.launch("L1", spec(0, *shell("exit 0"))))
+    deploy(deployment, machine.launch("L2", machine.server(0)))
+    (deployment.process(0).path / "health.sock").unlink()
+    (process,) = deployment.status()["processes"]
+    assert (process["state"], process["note"]) == ("starting", "it is starting")
+
+
+# Stop.
+
+
+def test_a_stop(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0), machine.server(1)))
+    deployment.stop(10.0)
+    assert running(deployment) == {}
+    assert [each["state"] for each in deployment.status()["processes"]] == ["stopped", "stopped"]
+    assert deployment.current["desired"] == "stopped"
+    deployment.stop(10.0)
+    deploy(deployment, machine.launch("L2", machine.server(0)))
+    runs(deployment, {0: "L2"})
+
+
+def test_a_stop_after_a_deploy_that_was_cut_off(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    deployment.switch("L2", 10.0, always)
+    machine.deployment().stop(10.0)
+    assert running(deployment) == {}
+    assert deployment.switching is None
+    assert deployment.current["launch"] == "L1"
+
+
+def full(*_args, **_more):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_stop_on_a_full_disk(machine, deployment, monkeypatch):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    monkeypatch.setattr(deployments, "write_json", full)
+    monkeypatch.setattr(processes, "write_json", full)
+    with pytest.raises(RemoteError) as caught:
+        deployment.stop(10.0)
+    assert caught.value.exit_code == 73
+    assert running(deployment) == {}
+
+
+# All or nothing.
+
+
+def test_a_switch_is_undone(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0), machine.server(1)))
+    deployment.stage(machine.launch("L2", machine.server(0), machine.server(2)), {}, {})
+    deployment.switch("L2", 10.0, always)
+    deployment.revert()
+    deployment.tidy()
+    runs(deployment, {0: "L1", 1: "L1"})
+    assert deployment.ready("L1", 20.0, always, unheard) is None
+    assert names(deployment.folder / "launches") == ["L1"]
+    assert names(deployment.folder / "processes") == ["0", "1"]
+    deployment.revert()
+    runs(deployment, {0: "L1", 1: "L1"})
+
+
+def test_what_was_stopped_stays_so(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deployment.stop(10.0)
+    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    deployment.switch("L2", 10.0, always)
+    deployment.revert()
+    assert running(deployment) == {}
+    assert deployment.current["desired"] == "stopped"
+
+
+def test_nothing_is_left_of_a_first_deploy_that_is_undone(machine, deployment):
+    deployment.stage(machine.launch("L1", machine.server(0)), {"a/b": "c"}, {"D": "e"})
+    deployment.switch("L1", 10.0, always)
+    deployment.revert()
+    deployment.tidy()
+    assert not deployment.folder.exists()
+
+
+def test_a_full_disk_during_a_switch(machine, deployment, monkeypatch):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(deployments, "write_json", full)
+        with pytest.raises(RemoteError) as caught:
+            deployment.switch("L2", 10.0, always)
+    assert caught.value.exit_code == 73
+    runs(deployment, {0: "L1"})
+    deployment.revert()
+    runs(deployment, {0: "L1"})
+
+
+def test_a_release_that_cannot_be_started(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    launch = machine.launch("L2", machine.server(0))
+    launch["agent"] = "0" * 64
+    deployment.stage(launch, {}, {})
+    with pytest.raises(RemoteError, match="did not start"):
+        deployment.switch("L2", 10.0, always)
+    deployment.revert()
+    runs(deployment, {0: "L1"})
+
+
+class PowerCutError(Exception):
+    pass
+
+
+class Fuse:
+    """Lets some steps happen and cuts the power before the next one."""
+
+    def __init__(self, patch, steps):
+        self.left = steps
+        for place, name in (
+            (deployments, "write_json"),
+            (deployments, "stop_all"),
+            (processes.ProcessFolder, "start"),
+            (processes.ProcessFolder, "started"),
+            (shutil, "rmtree"),
+            (Path, "unlink"),
+        ):
+            patch.setattr(place, name, self.counted(getattr(place, name)))
+
+    def counted(self, function):
+        def call(*args, **more):
+            if self.left == 0:
+                raise PowerCutError
+            self.left -= 1
+            return function(*args, **more)
+
+        return call
+
+
+def until_a_cut(steps, work):
+    """Do something up to a step; tell whether it came to its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        Fuse(patch, steps)
+        try:
+            work()
+        except PowerCutError:
+            return False
+    return True
+
+
+def mend(deployment):
+    deployment.revert_if_cut_off()
+    deployment.tidy()
+    assert deployment.switching is None
+    current = deployment.current["launch"]
+    wanted = {each["id"]: current for each in deployment.launch(current)["processes"]}
+    runs(deployment, wanted)
+    assert names(deployment.folder / "launches") == [current]
+
+
+def change(deployment, launch):
+    """All that is done to go from one launch to another."""
+    deployment.stage(launch, {"secret": "x"}, {})
+    deployment.switch(launch["launch"], 10.0, always)
+    assert deployment.ready(launch["launch"], 20.0, always, unheard) is None
+    deployment.commit(launch["launch"])
+
+
+def test_a_cut_between_any_two_steps_ends_on_the_old_or_on_the_new(machine, deployment):
+    deploy(deployment, machine.launch("L0", machine.server(0), machine.server(1)))
+    ends, steps, done = [], 0, False
+    while not done:
+        before, name = deployment.current["launch"], f"L{steps + 1}"
+        launch = machine.launch(name, machine.server(0), machine.server(2))
+        done = until_a_cut(steps, lambda launch=launch: change(machine.deployment(), launch))
+        mend(machine.deployment())
+        after = deployment.current["launch"]
+        assert after in (before, name)
+        ends.append(after == name)
+        steps += 1
+    # All steps up to one end on the old, and all from there on the new.
+    assert ends == sorted(ends)
+    assert ends[-1]
+    assert not ends[0]
+    assert len(ends) > 8
+
+
+def test_a_cut_while_it_is_put_right(machine, deployment):
+    deploy(deployment, machine.launch("L0", machine.server(0), machine.server(1)))
+    steps, done = 0, False
+    while not done:
+        deployment.stage(machine.launch(f"L{steps + 1}", spec(0, *SLEEP)), {}, {})
+        deployment.switch(f"L{steps + 1}", 10.0, always)
+
+        def put_right():
+            machine.deployment().revert_if_cut_off()
+            machine.deployment().tidy()
+
+        done = until_a_cut(steps, put_right)
+        mend(machine.deployment())
+        assert deployment.current["launch"] == "L0"
+        steps += 1
+    assert steps > 5
+
+
+def test_a_commit_that_was_cut_off_before_its_last_step_is_one(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    deployment.switch("L2", 10.0, always)
+    journal = deployment.switching
+    deployment.commit("L2")
+    write_json(deployment.folder / "switching.json", journal)
+    assert not deployment.status()["cut_off"]
+    assert not machine.deployment().revert_if_cut_off()
+    runs(deployment, {0: "L2"})
+    deploy(deployment, machine.launch("L3", machine.server(0)))
+    runs(deployment, {0: "L3"})
+
+
+def test_processes_are_in_the_order_of_their_numbers(machine, deployment):
+    for number in (10, 9, 2):
+        deployment.process(number).path.mkdir(parents=True)
+    (deployment.folder / "processes" / "notes").mkdir()
+    assert [folder.path.name for folder in deployment.folders()] == ["2", "9", "10"]
