@@ -40,6 +40,7 @@ class Handshake:
         done: Callable[[str | None], None],
     ) -> None:
         self._loop, self._sock, self._tls, self._buffer, self._done = loop, sock, tls, buffer, done
+        self.started = loop.now
         self._timer = loop.later(HANDSHAKE_SECONDS, lambda: self.fail("it is silent"))
         self._waiting = b""
 

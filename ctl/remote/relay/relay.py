@@ -4,6 +4,7 @@ import errno
 import functools
 import socket
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ctl.remote.relay.carrying import Carrier, Shared
 from ctl.remote.relay.complaints import Complaints
@@ -14,17 +15,25 @@ from ctl.remote.relay.settings import Settings
 from ctl.remote.relay.sockets import Place, listen, reset, tune
 from ctl.remote.relay.tls import Tls, context
 
-HALF_OPEN = 64
-"""Connections to the mesh port whose TLS handshake is not done; of more, the oldest has to go."""
+HALF_OPEN = 128
+"""Connections to the mesh port whose TLS handshake is not done; more have to wait."""
+
+_SHORTEST_SECONDS = 1.0
+"""What each has for that, also if others wait."""
 
 _TICK_SECONDS = 1.0
 _ACCEPTED_AT_ONCE = 64
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.02
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class ListenError(Exception):
     """It cannot listen where it should."""
+
+
+class _Door(NamedTuple):
+    take: Callable[[socket.socket], None]
+    has_room: Callable[[], bool] = lambda: True
 
 
 class Relay:
@@ -53,12 +62,12 @@ class Relay:
         self._shared = Shared(
             loop, settings.engine, self._dialing, self._report, self._open.add, self._done
         )
-        self._listeners: dict[socket.socket, Callable[[socket.socket], None]] = {}
+        self._doors: dict[socket.socket, _Door] = {}
         try:
-            self._listen(settings.mesh, self._stranger, shared=False)
+            self._listen(settings.mesh, _Door(self._stranger, self._has_room), shared=False)
             for peer in settings.peers:
                 dialed = functools.partial(self._engine_dialed, peer.id)
-                self._listen(peer.local, dialed, shared=True)
+                self._listen(peer.local, _Door(dialed), shared=True)
         except ListenError:
             self.close()
             raise
@@ -72,36 +81,44 @@ class Relay:
     def drain(self) -> None:
         """Take nothing new, and stop the loop when what there is has ended."""
         self._is_draining = True
-        for listener, take in list(self._listeners.items()):
+        for listener in list(self._doors):
             # To close it would reset what waits to be accepted.
-            self._accept(listener, take)
+            self._accept(listener)
         self.close()
         self._stop_if_drained()
 
     def close(self) -> None:
         """Listen no more."""
-        for listener in self._listeners:
+        for listener in self._doors:
             self._loop.close(listener)
-        self._listeners.clear()
+        self._doors.clear()
 
     # Who comes.
 
-    def _listen(self, place: Place, take: Callable[[socket.socket], None], *, shared: bool) -> None:
+    def _listen(self, place: Place, door: "_Door", *, shared: bool) -> None:
         try:
             listener = listen(place, shared=shared)
         except OSError as error:
             msg = f"cannot listen on {_text(place)}: {(error.strerror or str(error)).lower()}"
             raise ListenError(msg) from error
-        self._listeners[listener] = take
+        self._doors[listener] = door
         self._watch(listener)
 
     def _watch(self, listener: socket.socket) -> None:
-        if listener in self._listeners:
-            take = self._listeners[listener]
-            self._loop.watch(listener.fileno(), IN, lambda _: self._accept(listener, take))
+        if listener in self._doors:
+            self._loop.watch(listener.fileno(), IN, lambda _: self._accept(listener))
 
-    def _accept(self, listener: socket.socket, take: Callable[[socket.socket], None]) -> None:
+    def _rest(self, listener: socket.socket) -> None:
+        """Accept nothing for a moment."""
+        self._loop.ignore(listener.fileno())
+        self._loop.later(_PAUSE_SECONDS, lambda: self._watch(listener))
+
+    def _accept(self, listener: socket.socket) -> None:
+        door = self._doors[listener]
         for _ in range(_ACCEPTED_AT_ONCE):
+            if not door.has_room():
+                self._rest(listener)
+                return
             try:
                 sock, _address = listener.accept()
             except BlockingIOError:
@@ -109,15 +126,23 @@ class Relay:
             except OSError as error:
                 if error.errno in _FULL:
                     self._complaints.say(f"cannot accept a connection: {error.strerror}")
-                    self._loop.ignore(listener.fileno())
-                    self._loop.later(_PAUSE_SECONDS, lambda: self._watch(listener))
+                    self._rest(listener)
                     return
                 # It was given up before it was accepted.
                 continue
-            take(sock)
+            door.take(sock)
 
     def _engine_dialed(self, peer: int, sock: socket.socket) -> None:
         Carrier(self._shared, peer, sock).start()
+
+    def _has_room(self) -> bool:
+        if len(self._half_open) < HALF_OPEN:
+            return True
+        oldest = next(iter(self._half_open.values()))
+        if self._loop.now - oldest.started < _SHORTEST_SECONDS:
+            return False
+        oldest.fail("it is slow, and others wait")
+        return True
 
     def _stranger(self, sock: socket.socket) -> None:
         """Have somebody prove who they are, before anything else happens."""
@@ -127,8 +152,6 @@ class Relay:
         except OSError:
             sock.close()
             return
-        if len(self._half_open) >= HALF_OPEN:
-            next(iter(self._half_open.values())).fail("there are too many of its kind")
         tls = Tls(self._server, server=True)
         judge = functools.partial(self._judge, sock, tls, _text(address))
         handshake = Handshake(self._loop, sock, tls, self._shared.received, judge)
