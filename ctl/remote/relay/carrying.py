@@ -229,6 +229,8 @@ class Carrier:
                         self._to_engine_now(piece)
                     if self._joint.closed:
                         return
+                if size < len(buffer):
+                    return
         except ssl.SSLError as error:
             self._broken(reason(error))
         except FrameError as error:

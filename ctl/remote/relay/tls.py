@@ -73,8 +73,8 @@ class Tls:
         """
         size = 0
         with contextlib.suppress(*_MORE):
-            while size < len(buffer):
-                # One record at a time is what OpenSSL gives.
+            # One record at a time is what OpenSSL gives.
+            while size < len(buffer) and (self._incoming.pending or self._tls.pending()):
                 count: Any = self._tls.read(len(buffer) - size, buffer[size:])
                 if not count:
                     break
