@@ -98,10 +98,10 @@ class Outgoing:
         Raises:
             OSError: If the connection is broken.
         """
-        sent = 0
-        if not self._waiting:
-            with contextlib.suppress(*WOULD_WAIT):
-                sent = self._sock.send(data)
+        try:
+            sent = 0 if self._waiting else self._sock.send(data)
+        except WOULD_WAIT:
+            sent = 0
         if sent < len(data):
             self._waiting.append(memoryview(bytes(memoryview(data)[sent:])))
 

@@ -1,6 +1,5 @@
 """TLS of a link: who may take part, and bytes in and out without a socket."""
 
-import contextlib
 import ssl
 from pathlib import Path
 from typing import Any
@@ -72,13 +71,15 @@ class Tls:
             ssl.SSLError: If it was tampered with.
         """
         size = 0
-        with contextlib.suppress(*_MORE):
-            # One record at a time is what OpenSSL gives.
-            while size < len(buffer) and (self._incoming.pending or self._tls.pending()):
+        # One record at a time is what OpenSSL gives.
+        while size < len(buffer) and (self._incoming.pending or self._tls.pending()):
+            try:
                 count: Any = self._tls.read(len(buffer) - size, buffer[size:])
-                if not count:
-                    break
-                size += int(count)
+            except _MORE:
+                break
+            if not count:
+                break
+            size += int(count)
         return size
 
     def encrypt(self, data: memoryview | bytes) -> bytes:
