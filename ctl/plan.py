@@ -7,12 +7,14 @@ A *launch* is one start of it, with keys of its own.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ctl.inventory import Host, Inventory
 from ctl.layers import CodeLayer, Layer
+from ctl.relaying import loopback_addresses, relay_of
 from ctl.runtimes import Command, Layers, ProcessContext, Runtime
+from engine.settings import Address
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Plan:
         inventory: All hosts and settings.
         runtime: The engine.
         flow: The FLOW argument, relative to the code layer.
-        layers: What hosts must have; the agent's layer is among them.
+        layers: What all hosts must have; the agent's layer is among them.
         digests: Which of them is which.
-        agent: Digest of the layer with the code for hosts.
+        requirements: What hosts must have beside these, by their names.
         included: Paths, in the code layer, that are linked into the working directory.
         insecure: Whether the mesh may do without TLS.
         python: Minor version that hosts must have, if the flow is shipped by value.
@@ -36,7 +38,7 @@ class Plan:
     flow: str
     layers: tuple[Layer, ...]
     digests: Layers
-    agent: str
+    requirements: Mapping[str, Layer] = field(default_factory=dict)
     included: tuple[str, ...] = ()
     insecure: bool = False
     python: tuple[int, int] | None = None
@@ -44,8 +46,26 @@ class Plan:
     @property
     def encrypted(self) -> bool:
         """Whether the mesh has TLS: whenever it leaves a machine, unless that is waived."""
-        is_local = all(each.address.is_loopback for each in self.inventory.processes)
-        return not is_local and not self.insecure
+        mesh = self.runtime.mesh(self.inventory)
+        if mesh == "own":
+            is_local = all(each.address.is_loopback for each in self.inventory.processes)
+            return not is_local and not self.insecure
+        return self.relayed
+
+    @property
+    def relayed(self) -> bool:
+        """Whether relays carry the connections of the mesh, which one machine does without."""
+        places = self.inventory.processes
+        is_apart = len({each.host.name for each in places}) > 1
+        is_local = all(each.address.is_loopback for each in places)
+        return self.runtime.mesh(self.inventory) == "relay" and is_apart and not is_local
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """What processes dial, in the order of their IDs."""
+        if self.relayed:
+            return loopback_addresses(self.inventory)
+        return tuple(each.address for each in self.inventory.processes)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -60,7 +80,8 @@ class Plan:
             "env": dict(deployment.env),
             "secrets": sorted(deployment.secrets),
             "insecure": self.insecure,
-            "layers": {layer.kind: layer.digest for layer in self.layers},
+            "layers": {layer.kind: layer.digest for layer in self.layers}
+            | {f"requirements of {name}": each.digest for name, each in self.requirements.items()},
             "hosts": [host_to_json(host) for host in self.inventory.hosts],
         }
 
@@ -69,6 +90,11 @@ class Plan:
         """Digest of the manifest, 64 hexadecimal digits."""
         text = json.dumps(self.manifest, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def layers_of(self, host: Host) -> tuple[Layer, ...]:
+        """What a host must have."""
+        own = self.requirements.get(host.name)
+        return self.layers if own is None else (*self.layers, own)
 
     def launch(self, host: Host, launch: str) -> dict[str, Any]:
         """What a host is given for one start, ready for JSON.
@@ -79,7 +105,14 @@ class Plan:
         """
         contexts = [
             ProcessContext(
-                self.inventory, each, self.flow, self.digests, launch, self.encrypted, self.insecure
+                self.inventory,
+                each,
+                self.flow,
+                self._digests_of(host),
+                launch,
+                self.encrypted,
+                self.insecure,
+                self.addresses,
             )
             for each in self.inventory.processes
             if each.host == host
@@ -89,12 +122,21 @@ class Plan:
         return {
             "launch": launch,
             "release": self.release,
-            "agent": self.agent,
+            "agent": self.digests.agent,
             "manifest": self.manifest,
             "processes": [self._spec(each, self.runtime.process(each)) for each in contexts],
+            "prepare": [
+                self._command(host, each)
+                for context in contexts[:1]
+                for each in self.runtime.prepare(context)
+            ],
             "checks": [self._command(host, check)] if check is not None else [],
             "links": links if contexts and host.workdir is None else {},
         }
+
+    def _digests_of(self, host: Host) -> Layers:
+        own = self.requirements.get(host.name)
+        return replace(self.digests, requirements=own.digest if own is not None else None)
 
     def _spec(self, context: ProcessContext, command: Command) -> dict[str, Any]:
         process = context.process
@@ -105,6 +147,8 @@ class Plan:
             "listens": [process.host.bind or process.address.host, process.address.port],
             "ready": dict(command.ready),
             "restart": None if command.restart is None else dict(command.restart),
+            "ready_timeout": command.ready_timeout,
+            "relay": relay_of(process, self.inventory, self.addresses) if self.relayed else None,
         }
 
     def _command(self, host: Host, command: Command) -> dict[str, Any]:
@@ -119,6 +163,7 @@ def make_plan(
     code: CodeLayer,
     others: Mapping[str, Layer],
     *,
+    requirements: Mapping[str, Layer] | None = None,
     insecure: bool = False,
 ) -> Plan:
     """Say what a deploy is to bring about.
@@ -128,6 +173,7 @@ def make_plan(
         runtime: The engine.
         code: The flow.
         others: Further layers by kind; `agent` is one of them.
+        requirements: What the flow requires, by the name of the host.
         insecure: Whether the mesh may do without TLS.
     """
     digests = {kind: layer.digest for kind, layer in others.items()}
@@ -136,8 +182,8 @@ def make_plan(
         runtime,
         code.flow,
         (*others.values(), code.layer),
-        Layers(code.layer.digest, digests.get("engine"), digests.get("requirements")),
-        digests["agent"],
+        Layers(code.layer.digest, digests["agent"], digests.get("engine")),
+        requirements or {},
         code.included,
         insecure,
         code.python,

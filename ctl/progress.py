@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-PhaseName = Literal["connect", "check", "push", "stage", "switch", "ready", "commit"]
+PhaseName = Literal["connect", "fetch", "check", "push", "stage", "switch", "ready", "commit"]
 PhaseState = Literal["started", "done", "failed"]
 
 

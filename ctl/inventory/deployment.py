@@ -44,7 +44,7 @@ def read_deployment(
         name=found.get("name", ""),
         runtime=found.get("runtime", "engine"),
         workers=found.get("workers", 1),
-        requirements=_requirements(found.get("requirements", []), folder, problems),
+        requirements=_requirements(found.get("requirements"), folder, problems),
         include=read_array(found.get("include", []), (*_TABLE, "include"), values.text, problems),
         env=env,
         secrets=secrets,
@@ -65,8 +65,10 @@ def _options(raw: object, runtimes: Mapping[str, Mapping[str, Check]]) -> Mappin
     return {key: _as_it_is for options in runtimes.values() for key in options}
 
 
-def _requirements(raw: object, folder: Path, problems: Problems) -> tuple[str, ...] | Path:
+def _requirements(raw: object, folder: Path, problems: Problems) -> tuple[str, ...] | Path | None:
     path: KeyPath = (*_TABLE, "requirements")
+    if raw is None:
+        return None
     if isinstance(raw, str):
         file: Path | None = problems.check(path, raw, _file_in(folder))
         return file or ()

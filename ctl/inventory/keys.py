@@ -46,5 +46,24 @@ RUNTIMES: Mapping[str, Mapping[str, Check]] = {
         "epoch_interval": values.epoch_seconds,
         "log_level": values.text,
     },
+    "bytewax": {
+        "mesh": values.one_of("relay", "direct"),
+        "assemble_timeout": values.seconds,
+        "snapshot_interval": values.seconds,
+        "backup_interval": values.seconds,
+        "api": values.yes_or_no,
+        "api_port": values.port,
+    },
+    "pathway": {
+        "mesh": values.one_of("relay", "direct"),
+        "assemble_timeout": values.seconds,
+    },
+    "command": {
+        "command": values.words,
+        "ready": values.readiness,
+        "ready_timeout": values.seconds,
+        "restart": values.one_of("never", "on-failure"),
+        "mesh": values.one_of("relay", "direct"),
+    },
 }
 """By the name of a runtime, the further keys that it allows in `[deployment]`."""

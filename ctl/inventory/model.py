@@ -46,7 +46,8 @@ class DeploymentSettings:
         name: What every command and every host calls the deployment.
         runtime: The engine that runs the flow.
         workers: Worker threads in each process.
-        requirements: What the flow requires of PyPI, or a file that lists it.
+        requirements: What the flow requires of PyPI, or a file that lists it; None if that is
+            written in the flow or beside it.
         include: Patterns of files that are pushed beside the flow and what it imports.
         env: Environment variables of every process.
         secrets: More of them, by the name of the variable; their values are not here.
@@ -57,7 +58,7 @@ class DeploymentSettings:
     name: str
     runtime: str = "engine"
     workers: int = 1
-    requirements: tuple[str, ...] | Path = ()
+    requirements: tuple[str, ...] | Path | None = None
     include: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)

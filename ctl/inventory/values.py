@@ -126,6 +126,46 @@ def one_of(*choices: str) -> Check:
     return check
 
 
+def yes_or_no(value: object) -> bool:
+    """A switch."""
+    if not isinstance(value, bool):
+        raise _is(value, "write true or false")
+    return value
+
+
+def words(value: object) -> tuple[str, ...]:
+    """A program and its arguments."""
+    if not isinstance(value, list) or not value:
+        raise _is(value, 'write an array of words, as in ["python", "train.py"]')
+    strings = tuple(_string(each) for each in value)
+    if not strings[0].strip():
+        raise _is(value[0], "write the name of a program first")
+    return strings
+
+
+def readiness(value: object) -> tuple[str, str]:
+    """How to see whether a process is ready: a kind, and what it takes."""
+    if value in ("at_once", "tcp"):
+        return str(value), ""
+    if isinstance(value, dict) and len(value) == 1:
+        [(kind, detail)] = value.items()
+        if kind == "http":
+            return kind, text(detail)
+        if kind == "log":
+            return kind, _pattern(detail)
+    fix = 'write "at_once", "tcp", { http = "/healthz" } or { log = "listening on" }'
+    raise _is(value, fix)
+
+
+def _pattern(value: object) -> str:
+    string = text(value)
+    try:
+        re.compile(string)
+    except re.error as error:
+        raise _is(value, f"write a regular expression; this is none: {error}") from None
+    return string
+
+
 def ssh_target(value: object) -> str:
     """What `ssh` dials: a host name, an address, or an alias of ssh_config."""
     string = text(value)

@@ -13,9 +13,11 @@ _SENT_AS_TEXT = "boot.py"
 
 def agent_layer() -> Layer:
     """The layer whose root goes on `sys.path` of a host, for `ctl.remote.agent`."""
-    files = Path(remote.__file__).parent.glob("*.py")
+    folder = Path(remote.__file__).parent
     entries = [
-        Entry.of(f"ctl/remote/{file.name}", file) for file in files if file.name != _SENT_AS_TEXT
+        Entry.of(f"ctl/remote/{file.relative_to(folder).as_posix()}", file)
+        for file in folder.rglob("*.py")
+        if file.name != _SENT_AS_TEXT
     ]
     return Layer.of("agent", [Entry.of("ctl/__init__.py", b""), *entries])
 

@@ -1,7 +1,7 @@
 """Check: whether hosts are fit for a release, before anything is sent or stopped."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ctl.errors import BY_EXIT_CODE, CtlError, HostsError
@@ -9,6 +9,7 @@ from ctl.inventory import Inventory, ProcessPlace
 from ctl.phases.fleet import Fleet
 from ctl.reports import CheckRow, Problem, Reach
 from ctl.transport.session import Session
+from engine.settings import Address
 
 _VERSION, _CANNOT_WRITE, _UNREACHABLE, _CONFIGURATION = 76, 73, 69, 78
 
@@ -25,7 +26,7 @@ _DIAL_SECONDS = 5.0
 def judge(
     facts: Mapping[str, Mapping[str, Any]],
     offsets: Mapping[str, float],
-    needed_bytes: int,
+    needed_bytes: int | Mapping[str, int],
     python: tuple[int, int] | None = None,
 ) -> dict[str, tuple[Problem, ...]]:
     """Say what is wrong with each host.
@@ -33,7 +34,7 @@ def judge(
     Args:
         facts: Of each host, by its name, as `ctl.remote.facts` gathers them.
         offsets: Seconds that the clock of each is ahead of ours.
-        needed_bytes: Bytes that a release may take on a host.
+        needed_bytes: Bytes that a release may take on a host, or on each by its name.
         python: Minor version that all hosts must have; if not given, that of most of them.
     """
     versions = {name: tuple(each["python"]) for name, each in facts.items()}
@@ -52,8 +53,8 @@ def judge(
         if each["unwritable"]:
             text = f"cannot write {each['root']}: {each['unwritable']}"
             found.append(Problem(text, f"set `root` of {name} in the inventory", _CANNOT_WRITE))
-        elif each["disk_free"] < needed_bytes:
-            free, wanted = each["disk_free"] / 1e6, needed_bytes / 1e6
+        elif each["disk_free"] < (needed := _needed(needed_bytes, name)):
+            free, wanted = each["disk_free"] / 1e6, needed / 1e6
             text = f"disk full: {free:,.0f} MB free at {each['root']}, {wanted:,.0f} MB needed"
             found.append(Problem(text, "free some space there", _CANNOT_WRITE))
         if abs(offsets[name]) > CLOCK_LIMIT_S:
@@ -68,6 +69,10 @@ def judge(
             found.append(Problem(text, fix, _CONFIGURATION))
         problems[name] = tuple(found)
     return problems
+
+
+def _needed(needed_bytes: int | Mapping[str, int], name: str) -> int:
+    return needed_bytes if isinstance(needed_bytes, int) else needed_bytes[name]
 
 
 def row(session: Session, engine: str, problems: tuple[Problem, ...]) -> CheckRow:
@@ -85,7 +90,10 @@ def row(session: Session, engine: str, problems: tuple[Problem, ...]) -> CheckRo
 
 
 def reach(
-    fleet: Fleet, inventory: Inventory, own_ports: Mapping[str, Iterable[int]]
+    fleet: Fleet,
+    inventory: Inventory,
+    own_ports: Mapping[str, Iterable[int]],
+    inner: Sequence[Address] = (),
 ) -> tuple[dict[str, tuple[Problem, ...]], tuple[Reach, ...]]:
     """Find out whether every host can listen on its mesh ports, and every other dial them.
 
@@ -95,6 +103,7 @@ def reach(
         fleet: Hosts that have answered.
         inventory: All hosts.
         own_ports: Ports that the deployment holds already, by host.
+        inner: Addresses that have to be free on every host, but are dialed on none.
 
     Returns:
         What keeps hosts from listening, by host; and each pair that was tried.
@@ -106,7 +115,9 @@ def reach(
         if each.host.name in fleet.sessions and each.address.port not in own[each.host.name]
     ]
     try:
+        taken = _taken(fleet, inner, own) if inner else {}
         listening, problems = _listen(fleet, tried)
+        problems = {**taken, **problems}
         pairs = _dial(fleet, listening)
     finally:
         fleet.each(lambda session: session.ask("hush"))
@@ -152,6 +163,25 @@ def merged(
     return {
         host.name: tuple(problem for each in found for problem in each.get(host.name, ()))
         for host in inventory.hosts
+    }
+
+
+def _taken(
+    fleet: Fleet, inner: Sequence[Address], own: Mapping[str, set[int]]
+) -> dict[str, tuple[Problem, ...]]:
+    def listen(session: Session) -> list[tuple[Address, str | None]]:
+        free = [each for each in inner if each.port not in own[session.host.name]]
+        reasons = session.ask("listen", places=[list(each) for each in free]) if free else []
+        return list(zip(free, reasons, strict=True))
+
+    fix = "end what listens there, or rename the deployment, which moves its addresses"
+    return {
+        name: tuple(
+            Problem(f"{address}, where its mesh is relayed, is {reason}", fix, _UNREACHABLE)
+            for address, reason in answers
+            if reason is not None
+        )
+        for name, answers in fleet.each(listen).results.items()
     }
 
 

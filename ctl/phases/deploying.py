@@ -113,7 +113,10 @@ class Deploy:
         sessions = self._sessions_of_inventory()
         facts = {name: session.facts for name, session in sessions.items()}
         offsets = {name: session.clock_offset_s for name, session in sessions.items()}
-        needed = SPARE_BYTES + 2 * sum(layer.size for layer in self.plan.layers)
+        needed = {
+            name: SPARE_BYTES + 2 * sum(layer.size for layer in self.plan.layers_of(session.host))
+            for name, session in sessions.items()
+        }
         # Who fixes one host is to know at once what is wrong with the others.
         self._judged(absent(self.failures), judge(facts, offsets, needed, self.plan.python))
 
@@ -132,9 +135,8 @@ class Deploy:
             self.progress.note(f"{session.host.name}: put back what a cut-off deploy had left")
 
     def _look(self) -> None:
-        digests = [layer.digest for layer in self.plan.layers]
-
         def look(session: Session) -> dict[str, Any]:
+            digests = [layer.digest for layer in self.plan.layers_of(session.host)]
             answer: dict[str, Any] = session.ask(
                 "look", deployment=self._name, layers=digests, release=self.plan.release
             )
@@ -147,15 +149,15 @@ class Deploy:
 
     def _check_ports(self) -> None:
         own = {name: look["ports"] for name, look in self._looks.items()}
-        problems, pairs = reach(self.fleet, self.plan.inventory, own)
+        inner = self.plan.addresses if self.plan.relayed else ()
+        problems, pairs = reach(self.fleet, self.plan.inventory, own, inner)
         self._judged(problems, unreached(pairs))
         self.progress.phase("check", None, "done")
 
     def _push(self) -> None:
-        layers = {layer.digest: layer for layer in self.plan.layers}
-
         def push(session: Session) -> int:
             host = session.host.name
+            layers = {layer.digest: layer for layer in self.plan.layers_of(session.host)}
             missing = [layers[digest] for digest in self._looks[host]["missing"]]
             total, sent = sum(layer.size for layer in missing), 0
 
@@ -177,6 +179,7 @@ class Deploy:
         def stage(session: Session) -> None:
             launch = self.plan.launch(session.host, self._launch)
             if self._looks[session.host.name]["checked"]:
+                # What is prepared may have been removed since.
                 launch["checks"] = []
             own = files(session.host) if launch["processes"] else {}
             secrets = dict(self.secrets) if launch["processes"] else {}

@@ -80,4 +80,7 @@ def _last_error(data: Mapping[str, Any], runtime: Runtime) -> str | None:
         cause = " ".join(runtime.cause(data["tail"]).split())
         return cause or data["note"] or None
     error = data.get("last_error")
+    if not error and data["restarts"] and data["tail"]:
+        # It runs again, and this is why it had to be started.
+        error = " ".join(runtime.cause(data["tail"]).split())
     return str(error) if error else None

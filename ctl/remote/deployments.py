@@ -71,17 +71,20 @@ class Deployment:
         return ProcessFolder(self.folder / "processes" / str(number))
 
     def ports(self) -> list[int]:
-        """Mesh ports that processes of this deployment hold just now."""
+        """Ports that processes of this deployment and their relays hold just now."""
         running = [folder for folder in self.folders() if folder.supervised]
         names = {folder.path.name for folder in running}
         launches = {folder.state().launch for folder in running}
-        return [
-            spec["listens"][1]
-            for launch in launches
-            if launch
-            for spec in self.launch(launch)["processes"]
-            if str(spec["id"]) in names and spec.get("listens")
-        ]
+        return sorted(
+            {
+                port
+                for launch in launches
+                if launch
+                for spec in self.launch(launch)["processes"]
+                if str(spec["id"]) in names
+                for port in _ports(spec)
+            }
+        )
 
     def status(self) -> dict[str, Any]:
         """All that is known, ready for JSON."""
@@ -147,6 +150,8 @@ class Deployment:
                 self._resolve(spec)
             write_json(self._launch_file(launch["launch"]), launch)
             self._link(launch.get("links", {}))
+            for command in launch.get("prepare", ()):
+                self._run(command, secrets, "what has to be prepared")
             self._check(launch, secrets)
             # Last, since it says that the release was checked.
             write_json(self._root.release(launch["release"]), launch["manifest"])
@@ -199,7 +204,8 @@ class Deployment:
         """
         specs = self.launch(launch)["processes"]
         waiting = {spec["id"]: "" for spec in specs}
-        until = time.monotonic() + timeout
+        began = time.monotonic()
+        limits = {spec["id"]: spec.get("ready_timeout") or timeout for spec in specs}
         while waiting and goes_on():
             for spec in specs:
                 if spec["id"] not in waiting:
@@ -213,10 +219,10 @@ class Deployment:
                 elif reason != waiting[spec["id"]]:
                     waiting[spec["id"]] = reason
                     say({"process": spec["id"], "reason": reason})
-            if waiting and time.monotonic() > until:
-                number, reason = next(iter(waiting.items()))
-                msg = f"process {number} is not ready after {timeout:g} s: {reason}"
-                raise RemoteError(UNREACHABLE, msg)
+            for number, reason in waiting.items():
+                if time.monotonic() - began > limits[number]:
+                    msg = f"process {number} is not ready after {limits[number]:g} s: {reason}"
+                    raise RemoteError(UNREACHABLE, msg)
             if waiting:
                 time.sleep(_PAUSE)
         return None
@@ -298,8 +304,10 @@ class Deployment:
         spec["argv"], spec["env"] = resolved, {**_inherited(), **env}
         workdir = spec["cwd"]
         spec["cwd"] = str(Path(workdir).expanduser() if workdir else self.folder / "work")
-        if "socket" in spec["ready"]:
-            spec["ready"]["socket"] = self._word(spec["ready"]["socket"])
+        spec["ready"] = {
+            key: self._word(value) if isinstance(value, dict) else value
+            for key, value in spec["ready"].items()
+        }
 
     def _word(self, word: Any) -> str:
         """A text as it is, or what only this host knows; see `ctl.runtimes.base.Word`."""
@@ -309,6 +317,8 @@ class Deployment:
             return os.pathsep.join(self._word(each) for each in word["join"])
         if "python" in word:
             return sys.executable
+        if "home" in word:
+            return str(Path(word["home"]).expanduser())
         return self._root.place(word["place"]) + str(word["then"])
 
     def _link(self, links: dict[str, list[str]]) -> None:
@@ -329,22 +339,32 @@ class Deployment:
     def _check(self, launch: dict[str, Any], secrets: dict[str, str]) -> None:
         """Have the flow loaded, so that what is missing is known before anything stops."""
         for check in launch.get("checks", ()):
-            self._resolve(check)
-            Path(check["cwd"]).mkdir(parents=True, exist_ok=True)
-            try:
-                code, complaint = _run(check, {**check["env"], **secrets}, self.folder)
-            except subprocess.TimeoutExpired:
-                msg = f"the flow is not loaded after {_CHECK_SECONDS:g} s"
-                raise RemoteError(FAILED, msg, "keep long work out of the module's body") from None
-            except OSError as error:
-                msg = f"cannot run {check['argv'][0]}: {error.strerror}"
-                raise RemoteError(FAILED, msg) from None
-            if code:
-                # The sentence comes last, and is what the operator is to read first.
-                said = "\n" + complaint.decode("utf-8", "replace").strip()
-                details, _, sentence = said.rpartition("\nerror: ")
-                text = f"{sentence}{details}".strip() or f"the check ended with {code}"
-                raise RemoteError(code if code > 0 else FAILED, text)
+            self._run(check, secrets, "the check of the flow", "keep long work out of its module")
+
+    def _run(
+        self, command: dict[str, Any], secrets: dict[str, str], what: str, fix: str = ""
+    ) -> None:
+        """Run a command to its end.
+
+        Raises:
+            RemoteError: If it fails, with its exit code and what it says.
+        """
+        self._resolve(command)
+        Path(command["cwd"]).mkdir(parents=True, exist_ok=True)
+        try:
+            code, complaint = _run(command, {**command["env"], **secrets}, self.folder)
+        except subprocess.TimeoutExpired:
+            msg = f"{what} has not ended after {_CHECK_SECONDS:g} s"
+            raise RemoteError(FAILED, msg, fix) from None
+        except OSError as error:
+            msg = f"cannot run {command['argv'][0]}: {error.strerror}"
+            raise RemoteError(FAILED, msg) from None
+        if code:
+            # The sentence comes last, and is what the operator is to read first.
+            said = "\n" + complaint.decode("utf-8", "replace").strip()
+            details, _, sentence = said.rpartition("\nerror: ")
+            text = f"{sentence}{details}".strip() or f"{what} ended with {code}"
+            raise RemoteError(code if code > 0 else FAILED, text)
 
     def _start(self, launch: str) -> None:
         data = self.launch(launch)
@@ -384,6 +404,12 @@ def _run(check: dict[str, Any], env: dict[str, str], folder: Path) -> tuple[int,
             process.wait()
         complaints.seek(0)
         return code, complaints.read()
+
+
+def _ports(spec: dict[str, Any]) -> list[int]:
+    relay = spec.get("relay") or {"engine": None, "peers": []}
+    places = [spec.get("listens"), relay["engine"], *(each["local"] for each in relay["peers"])]
+    return [place[1] for place in places if place]
 
 
 def _children(folder: Path) -> Iterable[Path]:

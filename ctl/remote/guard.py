@@ -1,8 +1,25 @@
-"""Have what is left of a process group killed once its supervisor is gone."""
+"""Have what a supervisor has started killed once it is gone."""
 
 import contextlib
+import ctypes
 import os
 import signal
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def dying_with_us() -> Callable[[], None]:
+    """What a new process does so that it is killed when we end, however that happens."""
+    supervisor = os.getpid()
+
+    def die_with_us() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != supervisor:
+            os._exit(1)
+
+    return die_with_us
 
 
 class Guard:

@@ -1,18 +1,31 @@
 """Ask a process how it is, by the means that its runtime has for it.
 
-A launch says `{"kind": "health", "socket": <path>}` for a process that answers on a Unix socket.
+A launch says one of
+
+- `{"kind": "health", "socket": <path>}`: it answers on a Unix socket, with counters
+- `{"kind": "connections", "process": <id>, "addresses": [[host, port], …]}`: it has a connection
+  with every other process
+- `{"kind": "tcp", "address": [host, port]}`: it takes connections
+- `{"kind": "http", "address": [host, port], "url": <URL or path>}`: it answers with 2xx or 3xx
+- `{"kind": "log", "pattern": <regular expression>}`: it has written such a line
+- `{"kind": "at_once"}`: it was started
 """
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ctl.remote.connections import established, missing, session
+from ctl.remote.logfile import TIME_LENGTH, Cursor, read
+
 _TIME_LIMIT = 2.0
 _LONGEST = 1 << 20
+_MARK_LENGTH = TIME_LENGTH + 3
 
 
 class Answer(NamedTuple):
@@ -33,12 +46,81 @@ class Answer(NamedTuple):
     last_error: str | None = None
 
 
-def ask(probe: Mapping[str, Any]) -> Answer:
+class Asked(NamedTuple):
+    """Which process is asked.
+
+    Args:
+        pid: Its process ID; None if it does not run just now.
+        log: Folder of its log.
+        log_start: Where its log begins.
+    """
+
+    pid: int | None
+    log: Path
+    log_start: Cursor = (0, 0)
+
+
+def ask(probe: Mapping[str, Any], asked: Asked) -> Answer:
     """Ask a process; this never fails, and takes two seconds at most."""
-    return _KINDS[probe["kind"]](probe)
+    if asked.pid is None:
+        return Answer(ready=False, reason="it is not started yet")
+    return _KINDS[probe["kind"]](probe, asked)
 
 
-def _health(probe: Mapping[str, Any]) -> Answer:
+def _at_once(_probe: Mapping[str, Any], _asked: Asked) -> Answer:
+    return Answer(ready=True)
+
+
+def _connections(probe: Mapping[str, Any], asked: Asked) -> Answer:
+    assert asked.pid is not None
+    addresses = [(str(host), int(port)) for host, port in probe["addresses"]]
+    # A program may be started by another one, which is what runs here.
+    pids = session(asked.pid) if probe.get("session") else [asked.pid]
+    connections = [each for pid in pids for each in established(pid)]
+    lack = missing(int(probe["process"]), addresses, connections)
+    return Answer(ready=not lack, reason=lack)
+
+
+def _tcp(probe: Mapping[str, Any], _asked: Asked) -> Answer:
+    host, port = probe["address"]
+    try:
+        socket.create_connection((host, port), _TIME_LIMIT).close()
+    except (OSError, UnicodeError) as error:
+        return Answer(ready=False, reason=f"nothing listens on {host}:{port} yet ({error})")
+    return Answer(ready=True)
+
+
+def _http(probe: Mapping[str, Any], _asked: Asked) -> Answer:
+    # Slow to import, and few ask like this.
+    from urllib.error import HTTPError
+    from urllib.parse import urljoin
+    from urllib.request import ProxyHandler, build_opener
+
+    host, port = probe["address"]
+    url = urljoin(
+        f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", probe["url"]
+    )
+    try:
+        # No proxy: it is this host that is asked.
+        with build_opener(ProxyHandler({})).open(url, timeout=_TIME_LIMIT):
+            return Answer(ready=True)
+    except HTTPError as error:
+        error.close()
+        return Answer(ready=False, reason=f"{url} answers with {error.code}")
+    except (OSError, HTTPException, ValueError) as error:
+        return Answer(ready=False, reason=f"{url} does not answer yet ({error})")
+
+
+def _log(probe: Mapping[str, Any], asked: Asked) -> Answer:
+    pattern = re.compile(probe["pattern"].encode("utf-8", "surrogateescape"))
+    for data, _ in read(asked.log, asked.log_start):
+        # Each begins with its time and its stream.
+        if any(pattern.search(line, _MARK_LENGTH) for line in data.splitlines()):
+            return Answer(ready=True)
+    return Answer(ready=False, reason=f"no line of its log matches {probe['pattern']!r} yet")
+
+
+def _health(probe: Mapping[str, Any], _asked: Asked) -> Answer:
     try:
         status = json.loads(_get(Path(probe["socket"]), "/status"))
         return Answer(
@@ -71,4 +153,11 @@ def _get(path: Path, page: str) -> bytes:
         os.close(folder)
 
 
-_KINDS: dict[str, Callable[[Mapping[str, Any]], Answer]] = {"health": _health}
+_KINDS: dict[str, Callable[[Mapping[str, Any], Asked], Answer]] = {
+    "health": _health,
+    "connections": _connections,
+    "tcp": _tcp,
+    "http": _http,
+    "log": _log,
+    "at_once": _at_once,
+}

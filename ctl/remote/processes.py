@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ctl.remote.errors import CANNOT_WRITE, FAILED, UNREACHABLE, RemoteError
 from ctl.remote.lock import is_locked, try_lock
-from ctl.remote.probes import Answer, ask
+from ctl.remote.probes import Answer, Asked, ask
 from ctl.remote.root import read_json, write_json
 
 _START_SECONDS = 10.0
@@ -182,7 +182,11 @@ class ProcessFolder:
 
     def ask(self, spec: dict[str, Any]) -> Answer:
         """How it is, in its own words."""
-        return ask(spec["ready"])
+        state = read_json(self.path / "state.json") or {}
+        number, offset = state.get("log_start", (0, 0))
+        runs = state.get("state") == "running"
+        asked = Asked(state.get("pid") if runs else None, self.log, (number, offset))
+        return ask(spec["ready"], asked)
 
 
 def stop_all(folders: list[ProcessFolder], grace: float) -> None:

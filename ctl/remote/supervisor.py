@@ -7,7 +7,6 @@ lives, and what it has started dies with it, even if it is killed.
 """
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -18,18 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ctl.remote.errors import cannot_write
-from ctl.remote.guard import Guard
+from ctl.remote.errors import UNREACHABLE, cannot_write
+from ctl.remote.guard import Guard, dying_with_us
 from ctl.remote.logfile import Lines, LogWriter
+from ctl.remote.relaying import RelayProcess
 from ctl.remote.restarts import RestartPolicy
 from ctl.remote.root import prepare, read_json, write_json
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _READ = 256 << 10
 _TAIL_LINES = 80
 _TAIL_BYTES = 16 << 10
 _DEFAULT_GRACE = 60.0
+_DRAIN_SECONDS = 5.0
+"""How long what a relay carries may take to end, once its process was stopped."""
+
 _SHORTEST_HIDDEN = 4
 """Bytes of a secret; shorter ones are part of too many words."""
 _NOT_STARTED = 127
@@ -44,6 +45,7 @@ class Supervisor:
         folder: Of the process.
         spec: What to run, as a launch has it.
         launch: ID of the launch, which the state names.
+        file: File with the launch.
         secrets: Variables whose values its output must not show.
 
     Raises:
@@ -53,6 +55,7 @@ class Supervisor:
     folder: Path
     spec: dict[str, Any]
     launch: str
+    file: Path
     secrets: dict[str, str] = field(default_factory=dict)
     starts_again: list[float] = field(default_factory=list)
     stopping: bool = False
@@ -63,6 +66,9 @@ class Supervisor:
         self._tail: list[bytes] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._guard = Guard()
+        self._mesh: RelayProcess | None = None
+        if self.spec.get("relay") is not None:
+            self._mesh = RelayProcess(self.file, self.spec["id"], self._note, dying_with_us())
         self._wakeup, signals = os.pipe()
         os.set_blocking(signals, False)
         signal.set_wakeup_fd(signals, warn_on_full_buffer=False)
@@ -94,6 +100,7 @@ class Supervisor:
                 break
             self.starts_again.append(_clock())
             self._state["restarts"] += 1
+        self._end_mesh()
         self._guard.close()
 
     def _final(self, code: int) -> str:
@@ -112,6 +119,9 @@ class Supervisor:
             started_at=time.time(),
             started=_clock(),
         )
+        if self._mesh is not None and not self._mesh.ensure():
+            self._keep(b"e", [b"hostmesh: not started, since its mesh cannot be relayed"])
+            return UNREACHABLE
         try:
             child = self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -126,13 +136,6 @@ class Supervisor:
         return code
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        supervisor = os.getpid()
-
-        def die_with_us() -> None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != supervisor:
-                os._exit(1)
-
         cwd = self.spec["cwd"]
         Path(cwd).mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(  # noqa: S603  # runs what the operator has asked to run
@@ -144,7 +147,7 @@ class Supervisor:
             cwd=cwd,
             env={**self.spec["env"], **self.secrets},
             start_new_session=True,
-            preexec_fn=die_with_us,  # noqa: PLW1509  # this process has no threads
+            preexec_fn=dying_with_us(),  # noqa: PLW1509  # this process has no threads
         )
 
     def _relay(self, child: "subprocess.Popen[bytes]") -> int:
@@ -155,15 +158,12 @@ class Supervisor:
         poll = select.poll()
         for fd in (*pipes, self._wakeup):
             poll.register(fd, select.POLLIN)
+        if self._mesh is not None:
+            poll.register(self._mesh.fd, select.POLLIN)
         code = None
         drained_at = None
         while code is None or pipes:
-            for fd, _ in poll.poll(self._timeout(drained_at)):
-                if fd == self._wakeup:
-                    self._signals(os.read(fd, 4096))
-                elif not self._take(fd, *pipes[fd]):
-                    poll.unregister(fd)
-                    del pipes[fd]
+            self._pass_on(poll, pipes, self._timeout(drained_at))
             self._kill_if_due(child)
             if code is None and _has_ended(child):
                 # Its number is not given to another process before `wait`.
@@ -180,6 +180,19 @@ class Supervisor:
             stream.close()
         return child.returncode
 
+    def _pass_on(
+        self, poll: select.poll, pipes: dict[int, tuple[bytes, Lines]], timeout: float | None
+    ) -> None:
+        for fd, _ in poll.poll(timeout):
+            if fd == self._wakeup:
+                self._signals(os.read(fd, 4096))
+            elif fd not in pipes:
+                self._hear_mesh(poll)
+            elif not self._take(fd, *pipes[fd]):
+                poll.unregister(fd)
+                del pipes[fd]
+        self._mend_mesh(poll)
+
     def _take(self, fd: int, kind: bytes, lines: Lines) -> bool:
         """Keep what is there to read; tell whether more may come."""
         data = os.read(fd, _READ)
@@ -187,7 +200,8 @@ class Supervisor:
         return bool(data)
 
     def _timeout(self, drained_at: float | None) -> float | None:
-        dues = [due for due in (self.kill_at, drained_at) if due is not None]
+        restart_at = None if self._mesh is None else self._mesh.due
+        dues = [due for due in (self.kill_at, drained_at, restart_at) if due is not None]
         return max(0.0, min(dues) - _clock()) * 1000 + 1 if dues else None
 
     def _signals(self, numbers: bytes) -> None:
@@ -223,6 +237,42 @@ class Supervisor:
             if ready:
                 self._signals(os.read(self._wakeup, 4096))
         return not self.stopping
+
+    def _hear_mesh(self, poll: select.poll) -> None:
+        assert self._mesh is not None
+        fd = self._mesh.fd
+        if not self._mesh.take():
+            poll.unregister(fd)
+
+    def _mend_mesh(self, poll: select.poll) -> None:
+        if self._mesh is not None and self._mesh.start_if_due():
+            poll.register(self._mesh.fd, select.POLLIN)
+
+    def _end_mesh(self) -> None:
+        """Have the relay deliver what the process has sent, and what others send through it."""
+        if self._mesh is None:
+            return
+        self._mesh.drain()
+        limit = _clock() + _DRAIN_SECONDS if self.stopping else None
+        while self._mesh.is_there:
+            left = None if limit is None else limit - _clock()
+            if left is not None and left <= 0:
+                self._mesh.kill()
+                break
+            ready, _, _ = select.select([self._wakeup, self._mesh.fd], [], [], left)
+            if self._mesh.fd in ready:
+                self._mesh.take()
+            if self._wakeup in ready:
+                self._signals(os.read(self._wakeup, 4096))
+                if self.stopping and limit is None:
+                    limit = _clock() + _DRAIN_SECONDS
+
+    def _note(self, lines: list[bytes]) -> None:
+        """Keep lines of the relay; they say why a process failed only if it was not started."""
+        if self._child is None:
+            self._keep(b"e", lines)
+        else:
+            self._log.write(b"e", lines, time.time())
 
     def _keep(self, kind: bytes, lines: list[bytes]) -> None:
         if not lines:
@@ -295,7 +345,7 @@ def main(arguments: list[str]) -> None:
     spec = next(each for each in launch["processes"] if str(each["id"]) == folder.name)
     secrets = read_json(file.with_name("secrets.json")) or {}
     try:
-        supervisor = Supervisor(folder, spec, launch["launch"], secrets)
+        supervisor = Supervisor(folder, spec, launch["launch"], file, secrets)
     except OSError as error:
         told = cannot_write(error, "the state of a process")
         sys.stderr.write(told.problem)

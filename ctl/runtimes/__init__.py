@@ -4,12 +4,23 @@ A runtime can come from another package, as an entry point of the group `hostmes
 gives a `Runtime`.
 """
 
-from ctl.runtimes.base import Command, Layers, ProcessContext, Runtime, Word, place
+from ctl.runtimes.base import (
+    Command,
+    Layers,
+    Mesh,
+    PlainRuntime,
+    ProcessContext,
+    Runtime,
+    Word,
+    place,
+)
 from ctl.runtimes.finding import find_runtime, runtime_options
 
 __all__ = [
     "Command",
     "Layers",
+    "Mesh",
+    "PlainRuntime",
     "ProcessContext",
     "Runtime",
     "Word",

@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ctl.inventory import Check, Inventory, ProcessPlace
+from engine.settings import Address
 
 Word = str | dict[str, Any]
 """A text as it is, or what only the host knows: `{"python": null}`, the path of its interpreter;
 `{"place": [part, …], "then": text}`, a path in its root and what follows it; `{"join": [word, …]}`,
-words with `:` between them."""
+words with `:` between them; `{"home": text}`, a path that may begin with `~`."""
+
+Mesh = Literal["own", "relay", "direct"]
+"""Who protects the connections between processes: the engine itself, relays of ours, or nobody."""
+
+PYTHON: Word = {"python": None}
 
 
 def place(*parts: object, then: str = "") -> Word:
@@ -19,17 +25,25 @@ def place(*parts: object, then: str = "") -> Word:
 
 @dataclass(frozen=True)
 class Layers:
-    """Digests of the layers of a release.
+    """Digests of the layers of a release, as a host has them.
 
     Args:
         code: The flow and its modules.
+        agent: What of `ctl` runs on hosts.
         engine: The `engine` package, if the runtime asks for it.
         requirements: What the flow requires, if it requires anything.
     """
 
     code: str
+    agent: str
     engine: str | None = None
     requirements: str | None = None
+
+    @property
+    def python_path(self) -> Word:
+        """All of them that Python code is imported from."""
+        layers = (self.engine, self.requirements, self.code)
+        return {"join": [place("layers", each) for each in layers if each is not None]}
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,7 @@ class ProcessContext:
         launch: ID of the start.
         encrypted: Whether the mesh has TLS.
         insecure: Whether it may do without although an address is not loopback.
+        addresses: What processes dial, in the order of their IDs; relays may listen there.
     """
 
     inventory: Inventory
@@ -52,12 +67,32 @@ class ProcessContext:
     layers: Layers
     launch: str
     encrypted: bool
-    insecure: bool = False
+    insecure: bool
+    addresses: tuple[Address, ...]
 
     @property
-    def addresses(self) -> str:
-        """The ordered address list, with `;` between the addresses."""
-        return ";".join(str(each.address) for each in self.inventory.processes)
+    def options(self) -> Mapping[str, Any]:
+        """The keys of the runtime that the inventory has."""
+        return self.inventory.deployment.options
+
+    @property
+    def address(self) -> Address:
+        """What the others dial to reach this process."""
+        return self.addresses[self.process.id]
+
+    @property
+    def local_processes(self) -> tuple[ProcessPlace, ...]:
+        """The processes of the same host."""
+        host = self.process.host
+        return tuple(each for each in self.inventory.processes if each.host == host)
+
+    def of_code(self, path: str, then: str = "") -> Word:
+        """A file of the code layer, and a text right behind it."""
+        return place("layers", self.layers.code, path, then=then)
+
+    def of_agent(self, name: str) -> Word:
+        """A module of `ctl.remote`, as the file of a program."""
+        return place("layers", self.layers.agent, "ctl", "remote", name)
 
     def of_launch(self, *parts: object) -> Word:
         """A file that is made for this start."""
@@ -79,12 +114,14 @@ class Command:
         env: Variables beside those of the user and the inventory.
         ready: How a process is asked whether it is ready; see `ctl.remote.probes`.
         restart: After which ends it is started again, `{"codes": …, "signals": …}`; None for never.
+        ready_timeout: Seconds that a process has to become ready; None for as long as usual.
     """
 
     argv: tuple[Word, ...]
     env: Mapping[str, Word] = field(default_factory=dict)
-    ready: Mapping[str, Any] = field(default_factory=lambda: {"kind": "health"})
+    ready: Mapping[str, Any] = field(default_factory=lambda: {"kind": "at_once"})
     restart: Mapping[str, Any] | None = None
+    ready_timeout: float | None = None
 
 
 class Runtime(Protocol):
@@ -96,14 +133,93 @@ class Runtime(Protocol):
     needs_engine: bool
     """Whether hosts get the `engine` package."""
 
+    requirements: tuple[str, ...]
+    """What hosts get beside what the flow requires, unless that names it; one version of each on
+    all hosts."""
+
     options: Mapping[str, Check]
     """Further keys that `[deployment]` may have, each with what checks its value."""
 
-    def process(self, context: ProcessContext) -> Command:
-        """How one process is started."""
+    def mesh(self, inventory: Inventory) -> Mesh:
+        """Who protects the connections between processes."""
+
+    def refuse(self, inventory: Inventory) -> None:
+        """Look whether it can do what an inventory asks for.
+
+        Raises:
+            CtlError: If it cannot.
+        """
+
+    def warnings(self, inventory: Inventory) -> tuple[str, ...]:
+        """Sentences about what an inventory risks."""
+
+    def prepare(self, context: ProcessContext) -> tuple[Command, ...]:
+        """What is run on the host of the first of its processes, before any is started."""
 
     def check(self, context: ProcessContext) -> Command | None:
         """What loads the flow without running it, if there is such a thing."""
 
+    def process(self, context: ProcessContext) -> Command:
+        """How one process is started."""
+
     def cause(self, tail: str) -> str:
-        """Why a process failed, out of the end of its stderr."""
+        """Why a process failed, out of the end of its output."""
+
+
+class PlainRuntime:
+    """What most runtimes have in common, to derive from."""
+
+    needs_engine = False
+    requirements: tuple[str, ...] = ()
+    options: Mapping[str, Check] = {}
+
+    def mesh(self, inventory: Inventory) -> Mesh:
+        """Relays of ours protect the connections, unless the inventory wants none."""
+        return "direct" if inventory.deployment.options.get("mesh") == "direct" else "relay"
+
+    def refuse(self, inventory: Inventory) -> None:
+        """It can do all that an inventory asks for."""
+
+    def warnings(self, inventory: Inventory) -> tuple[str, ...]:
+        """A mesh that nobody protects is one."""
+        is_local = all(each.address.is_loopback for each in inventory.processes)
+        if self.mesh(inventory) != "direct" or is_local or len(inventory.processes) < 2:
+            return ()
+        risk = "whoever reaches a mesh port can read the data and run code as its user"
+        return (f'mesh = "direct": {risk}',)
+
+    def prepare(self, context: ProcessContext) -> tuple[Command, ...]:  # noqa: ARG002 - of the protocol
+        """Nothing is run before."""
+        return ()
+
+    def check(self, context: ProcessContext) -> Command | None:  # noqa: ARG002 - of the protocol
+        """There is nothing that would load the flow."""
+        return None
+
+    def cause(self, tail: str) -> str:
+        """The first traceback, as what follows is often its consequence."""
+        return first_traceback(tail)
+
+
+def first_traceback(tail: str) -> str:
+    """The first traceback of an output with all that it was chained to; all if there is none."""
+    start = "Traceback (most recent call last):\n"
+    at = tail.find(start)
+    if at < 0 or (at and tail[at - 1] != "\n"):
+        return tail
+    lines = tail[at:].splitlines()
+    end = next(
+        (
+            number
+            for number, line in enumerate(lines)
+            if number and line and not line.startswith((" ", "Traceback", "+", "|"))
+        ),
+        len(lines) - 1,
+    )
+    rest = "\n".join(lines[end + 1 :])
+    for link in ("\nDuring handling of the above", "\nThe above exception was the direct cause"):
+        if rest.startswith(link):
+            message, _, more = rest.partition(start)
+            if more:
+                return "\n".join([*lines[: end + 1], message + first_traceback(start + more)])
+    return "\n".join(lines[: end + 1])

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from ctl.inventory import RUNTIMES
-from ctl.runtimes.base import Command, ProcessContext, Word, place
+from ctl.inventory import RUNTIMES, Inventory
+from ctl.runtimes.base import PYTHON, Command, Mesh, PlainRuntime, ProcessContext, Word
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?P<target>:.*)?", re.DOTALL)
 _OPTIONS = {
@@ -15,12 +15,16 @@ _OPTIONS = {
 }
 
 
-class EngineRuntime:
+class EngineRuntime(PlainRuntime):
     """`python -m engine.run`, with the health socket in the folder of the process."""
 
     name = "engine"
     needs_engine = True
     options = RUNTIMES["engine"]
+
+    def mesh(self, inventory: Inventory) -> Mesh:  # noqa: ARG002 - of the protocol
+        """It has one of its own."""
+        return "own"
 
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""
@@ -28,7 +32,7 @@ class EngineRuntime:
         socket = context.of_process("health.sock")
         argv: list[Word] = [
             *_PYTHON,
-            *("-i", str(place_.id), "-a", context.addresses),
+            *("-i", str(place_.id), "-a", ";".join(map(str, context.addresses))),
             *("-w", str(inventory.deployment.workers)),
             *("--cluster-id", inventory.deployment.name),
             *("--health", socket),
@@ -63,17 +67,15 @@ class EngineRuntime:
         return f"error: {block}" if found else tail
 
 
-_PYTHON: tuple[Word, ...] = ({"python": None}, "-P", "-m", "engine.run")
+_PYTHON: tuple[Word, ...] = (PYTHON, "-P", "-m", "engine.run")
 
 
 def _flow(context: ProcessContext) -> Word:
     match = _FILE.fullmatch(context.flow)
     if match is None:
         return context.flow
-    return place("layers", context.layers.code, match["path"], then=match["target"] or "")
+    return context.of_code(match["path"], match["target"] or "")
 
 
 def _env(context: ProcessContext) -> Mapping[str, Word]:
-    layers = (context.layers.engine, context.layers.requirements, context.layers.code)
-    paths = [place("layers", digest) for digest in layers if digest is not None]
-    return {"PYTHONPATH": {"join": paths}, "PYTHONUNBUFFERED": "1"}
+    return {"PYTHONPATH": context.layers.python_path, "PYTHONUNBUFFERED": "1"}

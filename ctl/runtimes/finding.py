@@ -1,17 +1,25 @@
 """Find a runtime by its name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from ctl.errors import InventoryError
 from ctl.inventory import RUNTIMES, Check
 from ctl.runtimes.base import Runtime
+from ctl.runtimes.bytewax import BytewaxRuntime
+from ctl.runtimes.command import CommandRuntime
 from ctl.runtimes.engine import EngineRuntime
+from ctl.runtimes.pathway import PathwayRuntime
 
 GROUP = "hostmesh.runtimes"
 """Entry points of other packages."""
 
-_OURS: Mapping[str, type[Runtime]] = {EngineRuntime.name: EngineRuntime}
+_OURS: Mapping[str, Callable[[], Runtime]] = {
+    EngineRuntime.name: EngineRuntime,
+    BytewaxRuntime.name: BytewaxRuntime,
+    PathwayRuntime.name: PathwayRuntime,
+    CommandRuntime.name: CommandRuntime,
+}
 
 
 def find_runtime(name: str) -> Runtime:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 root = Path(sys.argv[1])
 sys.path.insert(0, str(root))
-for file in sorted(root.glob("ctl/remote/*.py")):
-    import_module(f"ctl.remote.{file.stem}")
+for file in sorted(root.glob("ctl/remote/**/*.py")):
+    import_module(".".join(file.relative_to(root).with_suffix("").parts))
 for name, module in list(sys.modules.items()):
     file = getattr(module, "__file__", None)
     if name.partition(".")[0] not in {*sys.stdlib_module_names, "__main__", "ctl"}:

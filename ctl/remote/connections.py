@@ -1,0 +1,129 @@
+"""The connections of a process with its peers, as the kernel lists them."""
+
+import contextlib
+import ipaddress
+import os
+import socket
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+_ESTABLISHED = "01"
+
+Place = tuple[str, int]
+
+
+class Connection(NamedTuple):
+    """One connection; hosts are IP addresses in one spelling.
+
+    Args:
+        local: Our end.
+        remote: The other end.
+    """
+
+    local: Place
+    remote: Place
+
+
+def established(pid: int) -> list[Connection]:
+    """The TCP connections that a process has and that are open at both ends.
+
+    One that waits to be accepted is not among them.
+
+    Args:
+        pid: Of the process; it has to be ours.
+    """
+    own = set(_sockets(pid))
+    found = []
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{name}") as file:  # noqa: PTH123
+            for line in file:
+                words = line.split()
+                if len(words) > 9 and words[3] == _ESTABLISHED and words[9] in own:
+                    found.append(Connection(_place(words[1]), _place(words[2])))
+    return found
+
+
+def session(leader: int) -> list[int]:
+    """The processes of a session.
+
+    Args:
+        leader: Process ID of the one that leads it.
+    """
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208  # names alone
+        with contextlib.suppress(OSError):
+            if os.getsid(int(name)) == leader:
+                found.append(int(name))
+    return found
+
+
+def missing(process: int, addresses: Sequence[Place], connections: Sequence[Connection]) -> str:
+    """Which peers a process has no connection with, for people; nothing if it has all.
+
+    Each process dials those with lower IDs and is dialed by those with higher ones.
+
+    Args:
+        process: Its ID.
+        addresses: Where each process listens, in the order of their IDs.
+        connections: Of the process.
+    """
+    remotes = {each.remote for each in connections}
+    lacking = [n for n in range(process) if remotes.isdisjoint(_resolved(*addresses[n]))]
+    reasons = [_named(number, addresses) for number in lacking]
+    came = Counter(each.remote[0] for each in connections if each.local[1] == addresses[process][1])
+    higher = range(process + 1, len(addresses))
+    fewer = len(higher) - came.total()
+    if fewer > 0:
+        # Who dials shows its host and no port of its own, so several on one host look alike.
+        absent = [
+            n for n in higher if all(host not in came for host, _ in _resolved(*addresses[n]))
+        ]
+        candidates = absent if len(absent) == fewer else list(higher)
+        which = ", ".join(_named(number, addresses) for number in candidates)
+        reasons.append(which if len(candidates) == fewer else f"{fewer} of {which}")
+    return f"no connection with {', '.join(reasons)}" if reasons else ""
+
+
+def _named(number: int, addresses: Sequence[Place]) -> str:
+    host, port = addresses[number]
+    return (
+        f"process {number} ([{host}]:{port})"
+        if ":" in host
+        else f"process {number} ({host}:{port})"
+    )
+
+
+def _sockets(pid: int) -> Iterator[str]:
+    folder = f"/proc/{pid}/fd"
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208  # names of links alone
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"{folder}/{name}")  # noqa: PTH115
+                if target.startswith("socket:["):
+                    yield target[8:-1]
+
+
+def _place(text: str) -> Place:
+    """An address as the kernel lists it: words of 4 bytes in the order of the machine."""
+    host, _, port = text.partition(":")
+    words = bytes.fromhex(host)
+    count = len(words) // 4
+    return _plain(struct.pack(f"!{count}I", *struct.unpack(f"={count}I", words))), int(port, 16)
+
+
+def _plain(packed: bytes) -> str:
+    address = ipaddress.ip_address(packed)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+@cache
+def _resolved(host: str, port: int) -> frozenset[Place]:
+    with contextlib.suppress(OSError, UnicodeError):
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        hosts = {str(each[4][0]).partition("%")[0] for each in found}
+        return frozenset((_plain(ipaddress.ip_address(each).packed), port) for each in hosts)
+    return frozenset()
