@@ -14,34 +14,43 @@ from ctl import Deployment
 from ctl.errors import CtlError
 from ctl.progress import PhaseName, PhaseState, Silent
 
-FLOW, PHASE, HOST, STATE, ACTION = sys.argv[1:]
-
 
 class Saboteur(Silent):
-    done = False
+    def __init__(self, point: tuple[str, str, str], action: str) -> None:
+        self.done = False
+        self._point = point
+        self._action = action
 
     def phase(self, name: PhaseName, host: str | None, state: PhaseState, detail: str = "") -> None:
-        if self.done or (name, host or "-", state) != (PHASE, HOST, STATE):
+        if self.done or (name, host or "-", state) != self._point:
             return
         self.done = True
-        if ACTION == "kill":
+        if self._action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        elif ACTION == "interrupt":
+        elif self._action == "interrupt":
             os.kill(os.getpid(), signal.SIGINT)
         else:
             print("now", flush=True)
             sys.stdin.readline()
 
 
-progress = Saboteur()
-try:
-    Deployment.load("inventory.toml", progress=progress).deploy(FLOW)
+def main(flow: str, phase: str, host: str, state: str, action: str) -> int:
+    progress = Saboteur((phase, host, state), action)
     code = 0
-except CtlError as error:
-    print(error, file=sys.stderr)
-    code = error.exit_code
-except KeyboardInterrupt:
-    code = 130
-if not progress.done:
-    sys.exit(f"{PHASE} {HOST} {STATE} never came")
-os._exit(code)
+    try:
+        Deployment.load("inventory.toml", progress=progress).deploy(flow)
+    except CtlError as error:
+        print(error, file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    if not progress.done:
+        sys.exit(f"{phase} {host} {state} never came")
+    return code
+
+
+if __name__ == "__main__":
+    ended = main(*sys.argv[1:])
+    sys.stderr.flush()
+    # A thread that waits for a host which is gone keeps nobody.
+    os._exit(ended)
