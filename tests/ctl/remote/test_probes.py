@@ -1,12 +1,14 @@
 import json
+import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from ctl.remote import probes
-from ctl.remote.probes import Answer, ask
+from ctl.remote.probes import Answer, Asked
 
 STATUS = {"ready": True, "reason": "", "items_in": 3, "items_out": 4, "last_error": None}
 
@@ -46,6 +48,10 @@ def process(tmp_path):
     for each in listeners:
         each.shutdown(socket.SHUT_RDWR)
         each.close()
+
+
+def ask(probe):
+    return probes.ask(probe, Asked(os.getpid(), Path()))
 
 
 def http(value, status="200 OK"):
