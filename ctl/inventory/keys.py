@@ -17,7 +17,7 @@ HOST_KEYS: Mapping[str, Check] = {
     "processes": values.whole_number,
     "python": values.text,
     "workdir": values.host_path,
-    "root": values.host_path,
+    "root": values.root_path,
 }
 
 DEFAULTS_KEYS: Mapping[str, Check] = {

@@ -224,6 +224,14 @@ def host_path(value: object) -> str:
     return string
 
 
+def root_path(value: object) -> str:
+    """A path on a host that Python can search for modules."""
+    string = host_path(value)
+    if ":" in string:
+        raise _is(value, "leave out the colon, which separates the folders that Python searches")
+    return string
+
+
 def path(value: object) -> str:
     """A path on the operator's machine."""
     string = _string(value)

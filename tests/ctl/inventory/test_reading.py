@@ -298,6 +298,7 @@ HOST_RULES = [
     (f"processes = 0x{'f' * 9000}", "a very large number processes do not fit"),
     ('python = " "', "`python` is ' '; "),
     ('python = "python3\\nrm"', "`python` is 'python3\\nrm'; write it on one line"),
+    ('root = "/a:b"', "leave out the colon"),
     ('workdir = "srv"', "`workdir` is 'srv'; write an absolute path, or one that starts with ~/"),
     ('workdir = "/a\\u0000"', "leave out the NUL character"),
     ('root = ""', "`root` is ''; write an absolute path"),

@@ -403,7 +403,9 @@ def test_a_process_begins_with_plain_signals_and_no_files(machine):
         for number, handler in zip(ignored, before, strict=True):
             signal.signal(number, handler)
     ends(folder, "finished")
-    assert [line.split()[1] for _, line in log(folder)] == ["0" * 16, "0" * 16]
+    # The lowest 31; real-time signals, which who runs the tests may ignore, are nobody's here.
+    masks = [int(line.split()[1], 16) & 0x7FFFFFFF for _, line in log(folder)]
+    assert masks == [0, 0]
     ends(other, "finished")
     assert log(other)[-2:] == [("o", "[0, 1, 2] /dev/null"), ("o", "True")]
 

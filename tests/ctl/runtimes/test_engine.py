@@ -1,3 +1,5 @@
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,17 @@ op.output("out", op.map("double", stream, lambda item: str(10 // (item - %d))), 
 """
 
 
+def are_free(port, count):
+    """Whether nobody listens on a port and those behind it."""
+    with ExitStack() as stack:
+        try:
+            for each in range(port, port + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", each)))
+        except (OSError, OverflowError):
+            return False
+        return True
+
+
 def put(machine, layer):
     for entry in layer.entries:
         path = machine.root.layer(layer.digest) / entry.path
@@ -81,7 +94,7 @@ def planned(machine, tmp_path):
         (source / "fl ow.py").write_text(text)
         code = code_layer(flow, ["data/*"], source, source)
         engine = engine_layer()
-        (port, *_) = free_ports(1)
+        port = next(port for port in free_ports(50) if are_free(port, processes))
         deployment = DeploymentSettings("flights", env={"ODD": "$(x) 'ä"}, **more)
         host = Host("here", "local", address=address, mesh_port=port, processes=processes)
         inventory = Inventory(Path("inventory.toml"), deployment, (host,))
@@ -111,7 +124,7 @@ def test_two_processes_of_a_cluster(machine, planned):
     options = {"heartbeat_timeout": 7.0, "log_level": "DEBUG"}
     made = planned(FOREVER, "fl ow.py:get('it''s $(odd)')", options=options, workers=2)
     deployment, failed = start(machine, made)
-    assert failed is None, failed
+    assert failed is None, failed["tail"]
     deployment.commit("L1")
     one, other = deployment.status()["processes"]
     assert (one["state"], other["state"]) == ("running", "running")
@@ -122,9 +135,9 @@ def test_two_processes_of_a_cluster(machine, planned):
     assert "s3cret" not in arguments
     deployment.stop(20.0)
     for ended in deployment.status()["processes"]:
-        # Who has heard of the end from its peer may meet the signal when all is done.
-        assert (ended["state"], ended["signal"]) in (("stopped", None), ("stopped", 15))
-        assert ended["exit_code"] in (0, None)
+        # Who has heard of the end from its peer may be done before the signal comes, or just then.
+        assert ended["state"] in ("stopped", "finished")
+        assert (ended["exit_code"], ended["signal"]) in ((0, None), (None, 15))
 
 
 def test_a_mesh_with_certificates(machine, planned):
@@ -137,7 +150,7 @@ def test_a_mesh_with_certificates(machine, planned):
     encrypted = type("Encrypted", (Plan,), {"encrypted": True})
     fields = {name: getattr(made, name) for name in made.__dataclass_fields__}
     deployment, failed = start(machine, encrypted(**fields), files)
-    assert failed is None, failed
+    assert failed is None, failed["tail"]
     (words, _) = [each["argv"] for each in deployment.launch("L1")["processes"]]
     assert words[words.index("--tls-cert") + 1].endswith("launches/L1/tls/0.pem")
 
