@@ -4,24 +4,34 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ctl.errors import HostsError, NotFoundError, VersionError
+from ctl.errors import HostsError, NotFoundError
 from ctl.inventory import Host, Inventory, load, read_secrets, resolve
 from ctl.layers import CodeLayer, Layer, agent_layer, code_layer, engine_layer
 from ctl.logs import LogLine
-from ctl.phases.checking import SPARE_BYTES, judge, raise_problems, reach, row, unreached
+from ctl.phases.checking import SPARE_BYTES, judge, reach, row, unreached
 from ctl.phases.connecting import connect
 from ctl.phases.deploying import Deploy
+from ctl.phases.fetching import fetch, wanted_by
 from ctl.phases.fleet import Fleet, Outcome
 from ctl.phases.looking import look
 from ctl.plan import make_plan
 from ctl.progress import Progress, Silent
-from ctl.reports import CheckReport, CheckRow, Deployed, Problem, Stopped
+from ctl.reports import (
+    CheckReport,
+    CheckRow,
+    Deployed,
+    Problem,
+    Pruned,
+    PrunedHost,
+    PrunedLayer,
+    Stopped,
+)
 from ctl.runtimes import Runtime, find_runtime, runtime_options
 from ctl.status import DeploymentStatus
 from ctl.transport.channel import Channel
@@ -29,12 +39,9 @@ from ctl.transport.opening import open_channel
 from ctl.transport.session import Session
 from ctl.transport.ssh.config import hostname_of
 from ctl.transport.ssh.settings import SshSettings
-from ctl.ui.quantities import size
 from ctl.ui.redact import redact
-from engine.flows import FlowReference
 
 if TYPE_CHECKING:
-    from ctl.requirements import RequirementsLayer, Wanted
     from engine.dataflow import Dataflow
 
 HostKeys = Literal["strict", "accept-new"]
@@ -118,7 +125,9 @@ class Deployment:
         """
         started = time.monotonic()
         self.runtime.refuse(self.inventory)
-        code, layers, wanted = self._code(flow), self._layers(), self._wanted(flow)
+        code, layers = self._code(flow), self._layers()
+        named = flow if isinstance(flow, str) else None
+        wanted = wanted_by(named, self.inventory, self.runtime)
         secrets = read_secrets(self.inventory, os.environ)
         redact.hide(*secrets.values())
         if insecure:
@@ -126,9 +135,9 @@ class Deployment:
                 "--insecure: the mesh is neither encrypted nor authenticated by TLS"
             )
         with self._connected() as (fleet, outcome):
-            requirements = {}
-            if wanted and not outcome.failures:
-                requirements = self._requirements(wanted, code.python, fleet)
+            requirements: dict[str, Layer] = {}
+            if wanted is not None and not outcome.failures:
+                requirements = fetch(wanted, fleet, self.inventory, self.runtime, code.python)
             plan = make_plan(
                 self.inventory,
                 self.runtime,
@@ -238,6 +247,32 @@ class Deployment:
             raise NotFoundError(msg)
         return Stopped(dict(sorted(states.items())), 0)
 
+    def prune(self, *, dry_run: bool = False) -> Pruned:
+        """Remove layers and releases that no deployment of these hosts uses, not only this one.
+
+        Args:
+            dry_run: Whether they are only listed.
+
+        Raises:
+            HostsError: If a host fails, or somebody is deploying there; the others are pruned.
+        """
+        with self._connected() as (fleet, outcome):
+            pruned = fleet.each(lambda session: session.ask("prune", dry_run=dry_run))
+            found = {**outcome.failures, **pruned.failures}
+            failures = {h.name: found[h.name] for h in self.inventory.hosts if h.name in found}
+            if failures:
+                problem = "not all hosts were pruned"
+                raise HostsError(problem, failures, "the others were")
+        hosts = tuple(
+            PrunedHost(
+                name,
+                tuple(PrunedLayer(**layer) for layer in answer["layers"]),
+                answer["releases"],
+            )
+            for name, answer in pruned.results.items()
+        )
+        return Pruned(hosts, dry_run)
+
     # How it is done.
 
     @contextmanager
@@ -278,58 +313,6 @@ class Deployment:
         from ctl.layers.pickled import pickled_flow
 
         return pickled_flow(flow, self.inventory.deployment.include, self.inventory.path.parent)
-
-    def _wanted(self, flow: "str | Dataflow") -> "Wanted | None":
-        """What the flow requires, and the runtime."""
-        from ctl.requirements import Wanted, find
-
-        reference = FlowReference.parse(flow) if isinstance(flow, str) else None
-        file = Path.cwd() / reference.place if reference and reference.is_file else None
-        wanted = find(self.inventory, file, file.parent if file else Path.cwd())
-        ours = self.runtime.requirements
-        if wanted is None and ours:
-            wanted = Wanted("", f"the runtime {self.runtime.name}", Path.cwd())
-        return wanted.with_defaults(ours) if wanted else None
-
-    def _requirements(
-        self, wanted: "Wanted", python: tuple[int, int] | None, fleet: Fleet
-    ) -> dict[str, Layer]:
-        """The layer of each host, resolved and fetched if it was not before."""
-        from ctl.requirements import requirement_layers, targets
-
-        facts = {name: session.facts for name, session in fleet.sessions.items()}
-        offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
-        problem = f"{self.name} not deployed"
-        # First, as nothing should be fetched for a Python that will not do.
-        raise_problems(problem, judge(facts, offsets, SPARE_BYTES, python))
-
-        def say(what: str) -> None:
-            for name in facts:
-                self._progress.phase("fetch", name, "started", what)
-
-        found = requirement_layers(wanted, targets(facts), say)
-        for name, each in found.items():
-            self._progress.phase("fetch", name, "done", size(each.layer.size))
-        self._check_same(found)
-        return {name: each.layer for name, each in found.items()}
-
-    def _check_same(self, found: "Mapping[str, RequirementsLayer]") -> None:
-        """Check that the engine has the same version everywhere."""
-        from ctl.requirements import package_of
-
-        for package in map(package_of, self.runtime.requirements):
-            versions = {name: each.versions.get(package) for name, each in found.items()}
-            usual, *_ = versions.values()
-            failures = {
-                name: VersionError(
-                    f"{package} {version}, the others {usual}", f"require {package}=={usual}"
-                )
-                for name, version in versions.items()
-                if version != usual
-            }
-            if failures:
-                problem = f"{self.name} not deployed"
-                raise HostsError(problem, failures, "nothing was changed")
 
     def _own_ports(self, session: Session) -> list[int]:
         answer = session.ask("look", deployment=self.name, layers=[], release="")

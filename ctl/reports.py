@@ -108,3 +108,46 @@ class Stopped:
 
     states: Mapping[int, ProcessState]
     exit_code: int
+
+
+@dataclass(frozen=True)
+class PrunedLayer:
+    """A layer that nobody uses.
+
+    Args:
+        digest: Its name.
+        kind: What it was for.
+        bytes: What its files take.
+    """
+
+    digest: str
+    kind: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class PrunedHost:
+    """What was removed from a host.
+
+    Args:
+        host: Name of the host.
+        layers: Layers that nobody uses.
+        releases: How many releases.
+    """
+
+    host: str
+    layers: tuple[PrunedLayer, ...]
+    releases: int
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a prune has removed, or would have.
+
+    Args:
+        hosts: In inventory order.
+        dry_run: Whether nothing was removed.
+    """
+
+    hosts: tuple[PrunedHost, ...]
+    dry_run: bool

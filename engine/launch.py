@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.errors import InterruptedRunError
@@ -35,7 +35,13 @@ _NAP_MILLISECONDS = 2
 _COLOURS = (36, 33, 32, 35, 34)
 
 
-def launch(cluster: LocalCluster) -> int:
+Starter = Callable[
+    [LocalCluster, Mapping[str, str], int, Callable[[int], tuple[Writer, Writer]]], Iterator[Child]
+]
+"""Starts the processes of a cluster, as `engine.local.start` does."""
+
+
+def launch(cluster: LocalCluster, starter: Starter = start) -> int:
     """Run a local cluster and give its exit code; call it from the main thread.
 
     Lines of the processes go to stdout and stderr, and the first failure, last, to stderr.
@@ -47,7 +53,7 @@ def launch(cluster: LocalCluster) -> int:
     """
     _fill_standard_fds()
     with _signals() as wakeup_fd:
-        launcher = _Launcher(cluster, wakeup_fd)
+        launcher = _Launcher(cluster, wakeup_fd, starter)
         try:
             launcher.start()
             return launcher.relay()
@@ -62,10 +68,12 @@ class _Launcher:
     Args:
         cluster: What to launch.
         wakeup_fd: Reads the numbers of the signals that came.
+        starter: Starts its processes.
     """
 
     cluster: LocalCluster
     wakeup_fd: int
+    starter: Starter = start
     children: list[Child] = field(default_factory=list)
     stop: int | None = None
     killed: bool = False
@@ -83,7 +91,7 @@ class _Launcher:
         self._guard = Guard()
         parent_fd, self._lifeline = os.pipe()
         try:
-            for child in start(self.cluster, os.environ, parent_fd, self._writers):
+            for child in self.starter(self.cluster, os.environ, parent_fd, self._writers):
                 self.children.append(child)
                 self._guard.watch(child.popen.pid)
         finally:

@@ -33,6 +33,7 @@ def names(model: type) -> set[str]:
 
 
 DEPLOYMENT_KEYS = (names(DeploymentSettings) - {"options"}) | set(RUNTIMES["engine"])
+OTHER_KEYS = {key for each in RUNTIMES.values() for key in each} - set(RUNTIMES["engine"])
 
 
 def uncommented(text: str) -> str:
@@ -76,6 +77,7 @@ def section(heading: str) -> str:
     ("heading", "keys"),
     [
         ("`[deployment]`", DEPLOYMENT_KEYS),
+        ("Keys of other runtimes", OTHER_KEYS),
         ("Recovery", names(Recovery)),
         ("Secrets", names(SecretSource)),
         ("`[[hosts]]`", names(Host)),

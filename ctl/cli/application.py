@@ -8,6 +8,7 @@ from ctl.cli.check import check
 from ctl.cli.deploy import deploy
 from ctl.cli.init import init
 from ctl.cli.logs import logs
+from ctl.cli.prune import prune
 from ctl.cli.run import run
 from ctl.cli.status import status
 from ctl.cli.stop import stop
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, init, trust, check, deploy, status, logs, stop):
+for command in (run, init, trust, check, deploy, status, logs, stop, prune):
     app.command()(command)
 
 

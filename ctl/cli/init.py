@@ -20,6 +20,9 @@ def init(
         list[str] | None,
         typer.Option("--host", metavar="[USER@]HOST", help="A host; once for each."),
     ] = None,
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="What runs it: engine, bytewax, pathway or command.")
+    ] = "engine",
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
     ] = False,
@@ -28,7 +31,7 @@ def init(
     # `ctl --help` does without it.
     from ctl.inventory.starting import starting_inventory, write_new
 
-    text = starting_inventory(name, host or (), path.absolute().parent.name)
+    text = starting_inventory(name, host or (), path.absolute().parent.name, runtime)
     write_new(path, text, replace=force)
     todo = "" if host else "put in your hosts and their addresses, then "
     typer.echo(f"Wrote {path}.  Next: {todo}ctl check {path}", err=True)

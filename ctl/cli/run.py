@@ -1,11 +1,14 @@
 """`ctl run`: a dataflow on several processes of this machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ctl.cli.ending import Ended
+
+_OWN = "engine"
 
 
 def run(
@@ -16,6 +19,9 @@ def run(
     workers: Annotated[
         int, typer.Option("-w", "--workers-per-process", min=1, help="Worker threads in each.")
     ] = 1,
+    runtime: Annotated[
+        str, typer.Option("--runtime", help="What runs it: engine, bytewax, pathway or command.")
+    ] = "engine",
     epoch_interval: Annotated[
         float | None,
         typer.Option("-s", "--epoch-interval", min=0, help="Seconds between epochs; 10."),
@@ -30,10 +36,25 @@ def run(
     ] = None,
 ) -> None:
     """Run a dataflow on this machine; Ctrl-C stops it in order."""
+    said = {"epoch-interval": epoch_interval, "heartbeat-timeout": heartbeat_timeout}
+    if runtime != _OWN:
+        _refuse(runtime, {**said, "health": health})
+        from ctl.running import run_here
+
+        raise Ended(run_here(runtime, flow, processes, workers))
     # `ctl --help` does without it.
     from engine.launch import launch
     from engine.local import LocalCluster
 
-    said = {"epoch-interval": epoch_interval, "heartbeat-timeout": heartbeat_timeout}
     flags = tuple(f"--{name}={value}" for name, value in said.items() if value is not None)
     raise Ended(launch(LocalCluster(flow, processes, workers, flags, health, prefixed=True)))
+
+
+def _refuse(runtime: str, said: Mapping[str, object]) -> None:
+    """Refuse the flags of our own engine where another one runs."""
+    from ctl.errors import UsageError
+
+    for name, value in said.items():
+        if value is not None:
+            problem = f"--{name} is a flag of our own engine, and {runtime} is to run"
+            raise UsageError(problem, "leave it out")

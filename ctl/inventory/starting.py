@@ -30,18 +30,48 @@ _EXAMPLES = (
 )
 
 
-def starting_inventory(name: str | None, hosts: Sequence[str], folder: str) -> str:
+_RUNTIMES = {
+    "engine": (),
+    "bytewax": (
+        ('# mesh = "relay"', '"direct": as Bytewax connects, without protection'),
+        ("# [deployment.recovery]", "folder of each host; whole seconds"),
+        ('# store = "~/recovery"', ""),
+        ("# interval = 10", ""),
+    ),
+    "pathway": (
+        ("# [deployment.secrets]", "for several hosts"),
+        ('# PATHWAY_LICENSE_KEY = { env = "PATHWAY_LICENSE_KEY" }', ""),
+    ),
+    "command": (
+        (
+            'command = ["python", "program.py"]',
+            "{process_id}, {addresses} and others are filled in",
+        ),
+        ('# ready = "at_once"', '"tcp", { http = "/healthz" } or { log = "regex" }'),
+        ('# restart = "never"', 'or "on-failure"'),
+    ),
+}
+"""What is worth a line for each runtime."""
+
+
+def starting_inventory(
+    name: str | None, hosts: Sequence[str], folder: str, runtime: str = "engine"
+) -> str:
     """The text of a small inventory.
 
     Args:
         name: What to call the deployment; None for the name of the folder.
         hosts: Each `host` or `user@host`; examples if there are none.
         folder: Name of the folder that it is for.
+        runtime: What is to run the flow.
 
     Raises:
         UsageError: If a name or a host cannot be one.
     """
     name = (values.to_name(folder) or "flow") if name is None else _checked(name, values.name)
+    if runtime not in _RUNTIMES:
+        msg = f"there is no runtime {runtime!r}"
+        raise UsageError(msg, f"there are {', '.join(_RUNTIMES)}")
     targets = [_target(each) for each in hosts]
     for ssh, times in Counter(target.ssh for target in targets).items():
         if times > 1:
@@ -55,8 +85,10 @@ def starting_inventory(name: str | None, hosts: Sequence[str], folder: str) -> s
         "",
         "[deployment]",
         _line(f"name = {_quoted(name)}", "names it in every command and on every host"),
+        *([_line(f"runtime = {_quoted(runtime)}", "what runs it")] if _RUNTIMES[runtime] else []),
         _line("# workers = 1", "worker threads per process"),
         _line('# env = { LOG_LEVEL = "info" }', "environment of every process"),
+        *(_line(text, comment) if comment else text for text, comment in _RUNTIMES[runtime]),
         "",
         _line("[defaults]", "any key of a host, for the hosts that do not have it"),
         _line(f"user = {_quoted(shared)}" if shared else '# user = "deploy"', "login on the hosts"),

@@ -117,7 +117,8 @@ def reach(
     try:
         taken = _taken(fleet, inner, own) if inner else {}
         listening, problems = _listen(fleet, tried)
-        problems = {**taken, **problems}
+        for name, more in taken.items():
+            problems[name] = (*problems.get(name, ()), *more)
         pairs = _dial(fleet, listening)
     finally:
         fleet.each(lambda session: session.ask("hush"))
@@ -175,14 +176,14 @@ def _taken(
         return list(zip(free, reasons, strict=True))
 
     fix = "end what listens there, or rename the deployment, which moves its addresses"
-    return {
-        name: tuple(
-            Problem(f"{address}, where its mesh is relayed, is {reason}", fix, _UNREACHABLE)
-            for address, reason in answers
-            if reason is not None
-        )
-        for name, answers in fleet.each(listen).results.items()
-    }
+    problems: dict[str, tuple[Problem, ...]] = {}
+    for name, answers in fleet.each(listen).results.items():
+        for address, reason in answers:
+            if reason is not None:
+                text = f"{address}, where its mesh is relayed, is {reason}"
+                found = Problem(text, fix, _UNREACHABLE)
+                problems[name] = (*problems.get(name, ()), found)
+    return problems
 
 
 def _listen(

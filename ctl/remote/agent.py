@@ -22,7 +22,7 @@ from ctl.remote.facts import gather
 from ctl.remote.following import send_logs
 from ctl.remote.frames import Decoder, Message, encode
 from ctl.remote.leftovers import Leftovers
-from ctl.remote.lock import DeploymentLock
+from ctl.remote.lock import DeploymentLock, RootLock
 from ctl.remote.reach import Listeners, dial
 from ctl.remote.root import Root, prepare, read_json
 
@@ -58,6 +58,7 @@ class Agent:
         self._writing = threading.Lock()
         self._number = 0
         self._lock: DeploymentLock | None = None
+        self._root_lock: RootLock | None = None
         self._changed: Deployment | None = None
         self._listeners = Listeners()
         self._leftovers = Leftovers(root)
@@ -169,9 +170,14 @@ class Agent:
         """Take the lock; put right what a deploy that was cut off has left."""
         changed = Deployment(self._root, deployment)
         try:
+            self._root_lock = RootLock(self._root.path, exclusive=False)
             self._lock = DeploymentLock(changed.folder, who)
         except OSError as error:
+            self._release_root()
             raise cannot_write(error, "the deployment's folder") from error
+        except RemoteError:
+            self._release_root()
+            raise
         self._changed = changed
         mended = changed.revert_if_cut_off()
         return {"mended": mended, "current": changed.current}
@@ -271,6 +277,25 @@ class Agent:
         finally:
             self._lock.release()
             self._lock = self._changed = None
+            self._release_root()
+            self._leftovers.sweep()
+
+    def do_prune(self, dry_run: bool) -> dict[str, Any]:
+        """Remove what no deployment uses."""
+        from ctl.remote.pruning import prune
+
+        if not self._root.path.is_dir():
+            return {"layers": [], "releases": 0}
+        lock = RootLock(self._root.path, exclusive=True)
+        try:
+            return prune(self._root, self._agent, dry_run=dry_run)
+        finally:
+            lock.release()
+
+    def _release_root(self) -> None:
+        if self._root_lock is not None:
+            self._root_lock.release()
+            self._root_lock = None
 
     def do_status(self, deployment: str) -> dict[str, Any]:
         """What is known of a deployment."""

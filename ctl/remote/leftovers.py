@@ -28,7 +28,7 @@ class Leftovers:
         self._paths.clear()
 
     def remove(self) -> None:
-        """Remove all of it, and the folders that are empty without it."""
+        """Remove all of it."""
         layers = [path for path in self._paths if path.is_dir()]
         for path in self._paths:
             if path not in layers:
@@ -39,6 +39,9 @@ class Leftovers:
         for path in layers:
             if path.name not in needed:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove the folders that are empty."""
         for name in ("layers", "releases", "deployments", ""):
             with contextlib.suppress(OSError):
                 (self._root.path / name).rmdir()

@@ -14,15 +14,20 @@ _TRIES, _PAUSE = 10, 0.02
 """Who only looks holds a lock for a moment; that is waited for."""
 
 
-def try_lock(path: Path) -> int | None:
-    """Lock a file; give its descriptor, or `None` if another process holds it."""
+def try_lock(path: Path, how: int = fcntl.LOCK_EX) -> int | None:
+    """Lock a file; give its descriptor, or `None` if another process holds it.
+
+    Args:
+        path: The file, which is made if it is not there.
+        how: `LOCK_EX`, or `LOCK_SH` for a lock that several may hold at once.
+    """
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_PAUSE)
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with contextlib.suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
             # Whoever held it may have removed the file.
             if os.fstat(fd).st_ino == path.stat().st_ino:
                 return fd
@@ -77,6 +82,37 @@ class DeploymentLock:
                 os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = -1
+
+
+class RootLock:
+    """What keeps layers from being pruned while somebody brings or uses new ones.
+
+    Args:
+        folder: The root.
+        exclusive: Whether nobody else may have it; otherwise, many have it at once.
+
+    Raises:
+        RemoteError: 75, if somebody has it in a way that excludes this.
+    """
+
+    def __init__(self, folder: Path, *, exclusive: bool) -> None:
+        self._path = folder / "lock"
+        how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        fd = try_lock(self._path, how)
+        if fd is None:
+            what = "a deploy or stop is under way" if exclusive else "ctl prune is under way"
+            raise RemoteError(BUSY, what, "try again later")
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let others have it; the last one removes the file."""
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._path.unlink()
+        os.close(self._fd)
+        self._fd = -1
 
 
 def holder(folder: Path) -> dict[str, Any] | None:

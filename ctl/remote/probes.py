@@ -115,7 +115,7 @@ def _log(probe: Mapping[str, Any], asked: Asked) -> Answer:
     pattern = re.compile(probe["pattern"].encode("utf-8", "surrogateescape"))
     for data, _ in read(asked.log, asked.log_start):
         # Each begins with its time and its stream.
-        if any(pattern.search(line, _MARK_LENGTH) for line in data.splitlines()):
+        if any(pattern.search(line[_MARK_LENGTH:]) for line in data.splitlines()):
             return Answer(ready=True)
     return Answer(ready=False, reason=f"no line of its log matches {probe['pattern']!r} yet")
 

@@ -1,5 +1,6 @@
 """Where everything on a host is: one folder, open to its owner alone.
 
+- `lock`: there while somebody changes a deployment or prunes
 - `layers/<digest>/`: unpacked layers, never changed
 - `releases/<digest>.json`: what a release is made of
 - `deployments/<name>/`

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
-from tests.fleet.hosts import FleetHost
+from tests.fleet.hosts import FleetHost, Ran
 from tests.fleet.site import Site
 
 BYTEWAX = """
@@ -22,12 +23,13 @@ op.output("out", op.map("say", op.count_final("count", words, str), str), StdOut
 """
 
 
-def deploy(site: Site, *words: object, **env: str):
+def deploy(site: Site, *words: object, **env: str) -> Ran:
     return site.ctl("deploy", "inventory.toml", "flow.py", *words, timeout=180, **env)
 
 
-def status(site: Site) -> dict:
-    return json.loads(site.ctl("status", "--json").stdout)
+def status(site: Site) -> dict[str, Any]:
+    seen: dict[str, Any] = json.loads(site.ctl("status", "--json").stdout)
+    return seen
 
 
 def states(site: Site) -> list[str]:
@@ -45,3 +47,239 @@ def test_a_bytewax_flow_on_three_hosts(fleet: Fleet, mesh: str) -> None:
     lines = sorted(line.partition("| ")[2] for line in deployed.stdout.splitlines() if "('" in line)
     assert lines == ["('a', 400)", "('is', 200)", "('rose', 400)"]
     assert states(site) == ["finished"] * 3
+
+
+STATEFUL = '''
+"""Sums of numbers by key, slowly; each is said with how many there were so far."""
+from datetime import datetime, timedelta, timezone
+
+import bytewax.operators as op
+from bytewax.connectors.stdio import StdOutSink
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+LAST = 400
+
+
+class Numbers(StatefulSourcePartition):
+    def __init__(self, resumed):
+        self.next = resumed or 0
+        self.awake = datetime.now(timezone.utc)
+
+    def next_batch(self):
+        if self.next == LAST:
+            raise StopIteration
+        self.next += 1
+        self.awake = datetime.now(timezone.utc) + timedelta(milliseconds=50)
+        return [self.next]
+
+    def next_awake(self):
+        return self.awake
+
+    def snapshot(self):
+        return self.next
+
+
+class NumberSource(FixedPartitionedSource):
+    def list_parts(self):
+        return ["only"]
+
+    def build_part(self, step_id, name, resumed):
+        return Numbers(resumed)
+
+
+def add(total, number):
+    total = (total or 0) + number
+    return total, (number, total)
+
+
+flow = Dataflow("sums")
+numbers = op.input("numbers", flow, NumberSource())
+keyed = op.key_on("key", numbers, lambda number: str(number % 6))
+op.output("out", op.map("say", op.stateful_map("sum", keyed, add), str), StdOutSink())
+'''
+
+BROKEN = BYTEWAX.replace(
+    "op.output(",
+    """
+
+def refuse(item):
+    raise LookupError("no roses here")
+
+
+words = op.map("refuse", words, refuse)
+op.output(""",
+    1,
+)
+
+RING = '''
+"""Sums the ranks of all processes by passing them round a ring."""
+import os
+import socket
+import sys
+import time
+
+
+def place(address):
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+if len(sys.argv) > 1:
+    rank, addresses = int(sys.argv[1]), [place(each) for each in sys.argv[2].split(";")]
+else:
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    addresses = [place(each) for each in os.environ["HOSTMESH_ADDRESSES"].split(";")]
+    assert len(addresses) == count
+    assert place(f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}") == addresses[0]
+listener = socket.create_server(addresses[rank])
+print("listening", flush=True)
+until = time.monotonic() + 60
+while True:
+    try:
+        right = socket.create_connection(addresses[(rank + 1) % len(addresses)])
+        break
+    except OSError:
+        assert time.monotonic() < until, "no neighbour"
+        time.sleep(0.05)
+left = listener.accept()[0].makefile("rb")
+total = number = rank + 1
+for _ in range(len(addresses) - 1):
+    right.sendall(f"{number}\\n".encode())
+    number = int(left.readline())
+    total += number
+print(f"the sum is {total}", flush=True)
+right.shutdown(socket.SHUT_WR)
+assert left.read() == b""
+'''
+
+
+def said(site: Site) -> list[str]:
+    """What all processes have printed."""
+    shown = site.ctl("logs", "-n", "100000", "--json")
+    return [json.loads(line)["text"] for line in shown.stdout.splitlines()]
+
+
+def engines(host: FleetHost) -> list[int]:
+    """The processes of a flow on a host."""
+    return [each.pid for each in host.processes() if "run_bytewax.py" in " ".join(each.argv)]
+
+
+def kill(host: FleetHost, pids: list[int]) -> None:
+    host.run("kill", "-9", *map(str, pids))
+
+
+def test_bytewax_resumes_after_processes_and_hosts_were_killed(docker_fleet: Fleet) -> None:
+    site = docker_fleet.site()
+    hosts = docker_fleet(3)
+    recovery = {"store": "~/recovery", "interval": 1}
+    site.inventory(
+        hosts,
+        processes={"beta": 2},
+        deployment={"runtime": "bytewax", "recovery": recovery},
+    )
+    site.write("flow.py", STATEFUL)
+    deployed = deploy(site)
+    assert deployed.returncode == 0, deployed.stderr
+    assert sorted(hosts[1].run("find", "recovery", "-name", "*.sqlite3").split()) == [
+        "recovery/part-1.sqlite3",
+        "recovery/part-2.sqlite3",
+    ]
+
+    def printed(count: int) -> bool:
+        return len({line for line in said(site) if line.startswith("(")}) > count
+
+    eventually(lambda: printed(40), "the first sums", 60)
+    kill(hosts[0], engines(hosts[0])[:1])
+    eventually(lambda: all(each["restarts"] for each in status(site)["processes"]), "restarts", 90)
+    so_far = len({line for line in said(site) if line.startswith("(")})
+    eventually(lambda: printed(so_far + 40), "more sums after a kill", 60)
+    kill(hosts[1], engines(hosts[1]))
+    eventually(lambda: states(site) == ["finished"] * 4, "the end", 150)
+    numbers = range(1, 401)
+    totals: Counter[int] = Counter()
+    wanted = set()
+    for number in numbers:
+        totals[number % 6] += number
+        wanted.add(str((str(number % 6), (number, totals[number % 6]))))
+    assert {line for line in said(site) if line.startswith("(")} == wanted
+
+
+def test_a_traceback_of_a_bytewax_flow_is_kept(fleet: Fleet) -> None:
+    site = fleet.site()
+    site.inventory(fleet(2), deployment={"runtime": "bytewax"})
+    site.write("flow.py", BROKEN)
+    failed = deploy(site, "--follow")
+    assert failed.returncode == 70, failed.stderr
+    assert "LookupError: no roses here" in failed.stdout + failed.stderr
+
+
+def test_no_wheel_for_the_python_of_a_host(docker_fleet: Fleet) -> None:
+    site = docker_fleet.site()
+    hosts = docker_fleet(2, python="3.13")
+    site.inventory(hosts, deployment={"runtime": "bytewax"})
+    site.write("flow.py", BYTEWAX)
+    failed = deploy(site)
+    assert failed.returncode == 76, failed.stderr
+    assert "no wheel of bytewax 0.21.1 for CPython 3.13; Python 3.11 and 3.12 would do" in (
+        failed.stderr
+    )
+    assert "nothing was changed" in failed.stderr
+    assert hosts[0].attempt("ls", ".hostmesh").returncode != 0
+
+
+def test_a_peer_behind_a_firewall_is_named(docker_fleet: Fleet) -> None:
+    site = docker_fleet.site()
+    hosts = docker_fleet(2)
+    site.inventory(hosts, deployment={"runtime": "bytewax"})
+    site.write("flow.py", BYTEWAX)
+    hosts[1].drop(port=9000)
+    failed = deploy(site)
+    assert failed.returncode == 69, failed.stderr
+    assert "cannot reach beta" in failed.stderr
+
+
+@pytest.mark.parametrize("mesh", ["direct", "relay"])
+@pytest.mark.parametrize("arguments", [["{process_id}", "{addresses}"], []])
+def test_a_ring_of_commands(fleet: Fleet, mesh: str, arguments: list[str]) -> None:
+    site = fleet.site()
+    options = {
+        "runtime": "command",
+        "command": ["python", "flow.py", *arguments],
+        "ready": {"log": "^listening$"},
+        "mesh": mesh,
+    }
+    site.inventory(fleet(3), deployment=options)
+    site.write("flow.py", RING)
+    deployed = deploy(site, "--follow")
+    assert deployed.returncode == 0, deployed.stderr
+    assert deployed.stdout.count("the sum is 6") == 3
+    assert states(site) == ["finished"] * 3
+
+
+def test_prune_removes_what_nobody_uses(fleet: Fleet) -> None:
+    site = fleet.site()
+    [host] = fleet(1)
+    site.inventory([host], deployment={"runtime": "command", "command": ["sleep", "1000"]})
+    for mark in ("one", "two"):
+        site.write("flow.py", f"# {mark}")
+        assert deploy(site).returncode == 0
+    listed = site.ctl("prune", "--dry-run")
+    assert listed.returncode == 0, listed.stderr
+    assert "1 layer" in listed.stderr
+    assert "would be removed from 1 host" in listed.stderr
+    assert len(host.run("ls", ".hostmesh/layers").split()) == 3
+    pruned = site.ctl("prune")
+    assert pruned.returncode == 0, pruned.stderr
+    assert len(host.run("ls", ".hostmesh/layers").split()) == 2
+    assert "nothing to remove" in site.ctl("prune").stderr
+    assert states(site) == ["running"]
+
+
+def test_pathway_on_several_hosts_needs_a_licence_key(fleet: Fleet) -> None:
+    site = fleet.site()
+    site.inventory(fleet(3), deployment={"runtime": "pathway"})
+    site.write("flow.py", "import pathway")
+    refused = deploy(site)
+    assert refused.returncode == 78, refused.stderr
+    assert "only with a licence key" in refused.stderr

@@ -39,7 +39,8 @@ def test_it_is_a_schema():
 def test_it_has_the_keys_of_the_model_and_no_others():
     deployment = SCHEMA["properties"]["deployment"]["properties"]
     assert set(SCHEMA["properties"]) == {"deployment", "defaults", "hosts"}
-    assert set(deployment) == (names(DeploymentSettings) - {"options"}) | set(RUNTIMES["engine"])
+    options = {option for runtime in RUNTIMES.values() for option in runtime}
+    assert set(deployment) == (names(DeploymentSettings) - {"options"}) | options
     assert deployment["runtime"]["enum"] == list(RUNTIMES)
     assert set(deployment["recovery"]["properties"]) == names(Recovery)
     secret = deployment["secrets"]["additionalProperties"]

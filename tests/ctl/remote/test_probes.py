@@ -1,99 +1,77 @@
-import json
+"""How processes are asked whether they are ready."""
+
+import http.server
 import os
 import socket
 import threading
-import time
-from pathlib import Path
 
 import pytest
 
-from ctl.remote import probes
-from ctl.remote.probes import Answer, Asked
-
-STATUS = {"ready": True, "reason": "", "items_in": 3, "items_out": 4, "last_error": None}
+from ctl.remote.logfile import LogWriter
+from ctl.remote.probes import Asked, ask
 
 
 @pytest.fixture
-def process(tmp_path):
-    """Has a process answer with given bytes; gives the probe."""
-    folder = tmp_path / ("deep" * 40)
-    folder.mkdir()
-    listeners = []
-
-    def serve(listener, answer):
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                asked = connection.recv(4096)
-                assert asked.startswith(b"GET /status HTTP/1.0\r\n")
-                if answer is None:
-                    connection.recv(4096)
-                else:
-                    connection.sendall(answer)
-
-    def make(answer):
-        listener = socket.socket(socket.AF_UNIX)
-        listeners.append(listener)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            listener.bind("health.sock")
-        listener.listen()
-        threading.Thread(target=serve, args=(listener, answer), daemon=True).start()
-        return {"kind": "health", "socket": str(folder / "health.sock")}
-
-    yield make
-    for each in listeners:
-        each.shutdown(socket.SHUT_RDWR)
-        each.close()
+def asked(tmp_path):
+    return Asked(os.getpid(), tmp_path / "log")
 
 
-def ask(probe):
-    return probes.ask(probe, Asked(os.getpid(), Path()))
+def test_what_does_not_run_is_not_ready(tmp_path):
+    answer = ask({"kind": "at_once"}, Asked(None, tmp_path))
+    assert (answer.ready, answer.reason) == (False, "it is not started yet")
 
 
-def http(value, status="200 OK"):
-    return f"HTTP/1.0 {status}\r\n\r\n{json.dumps(value)}".encode()
+def test_at_once(asked):
+    assert ask({"kind": "at_once"}, asked).ready
 
 
-def test_a_process_that_is_ready(process):
-    """The path of its socket is longer than such a path can be."""
-    assert ask(process(http(STATUS))) == Answer(True, "", 3, 4, None)
+def test_tcp(asked):
+    listener = socket.create_server(("127.0.0.1", 0))
+    probe = {"kind": "tcp", "address": list(listener.getsockname())}
+    assert ask(probe, asked).ready
+    listener.close()
+    answer = ask(probe, asked)
+    assert not answer.ready
+    assert "nothing listens on 127.0.0.1:" in answer.reason
 
 
-def test_a_process_that_is_not(process):
-    answer = ask(process(http({**STATUS, "ready": False, "reason": "no peer", "last_error": "x"})))
-    assert answer == Answer(False, "no peer", 3, 4, "x")
+def test_http(asked):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/healthz" else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        probe = {"kind": "http", "address": list(server.server_address), "url": "/healthz"}
+        assert ask(probe, asked).ready
+        answer = ask({**probe, "url": "/other"}, asked)
+        assert (answer.ready, answer.reason.endswith("answers with 503")) == (False, True)
+        server.shutdown()
+        thread.join()
+    assert "does not answer yet" in ask(probe, asked).reason
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [b"\0\xff", b"HTTP/1.0 200 OK\r\n\r\n{", http([]), http({}), http(None), b"SSH-2.0\r\n"],
-)
-def test_an_answer_that_is_none(process, answer):
-    got = ask(process(answer))
-    assert not got.ready
-    assert got.reason.startswith("it does not answer")
+def test_a_line_of_the_log(asked):
+    log = LogWriter(asked.log)
+    log.write(b"o", [b"listening on 9000"], 0.0)
+    start = log.cursor
+    probe = {"kind": "log", "pattern": "^listening"}
+    assert ask(probe, asked).ready
+    # What was written before the start does not count.
+    assert not ask(probe, asked._replace(log_start=start)).ready
+    log.write(b"e", [b"not listening", b"listening"], 1.0)
+    assert ask(probe, asked._replace(log_start=start)).ready
+    log.close()
 
 
-def test_a_process_that_says_nothing(process, monkeypatch):
-    monkeypatch.setattr(probes, "_TIME_LIMIT", 0.1)
-    started = time.monotonic()
-    assert ask(process(None)).reason == "it does not answer (timed out)"
-    assert time.monotonic() - started < 2.0
-
-
-def test_no_such_socket(tmp_path):
-    for path in (tmp_path / "health.sock", tmp_path / "no" / "health.sock"):
-        answer = ask({"kind": "health", "socket": str(path)})
-        assert answer == Answer(ready=False, reason="it is starting")
-
-
-def test_nobody_listens_any_more(tmp_path):
-    with socket.socket(socket.AF_UNIX) as left, pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        left.bind("health.sock")
-    answer = ask({"kind": "health", "socket": str(tmp_path / "health.sock")})
-    assert answer == Answer(ready=False, reason="it is starting")
+def test_connections(asked):
+    probe = {"kind": "connections", "process": 1, "addresses": [["127.0.0.1", 1], ["127.0.0.1", 2]]}
+    answer = ask(probe, asked)
+    assert not answer.ready
+    assert answer.reason == "no connection with process 0 (127.0.0.1:1)"

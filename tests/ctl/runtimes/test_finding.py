@@ -1,39 +1,54 @@
-from importlib.metadata import EntryPoint
-from types import MappingProxyType
+"""Runtimes of this package and of others."""
 
 import pytest
 
 from ctl.errors import InventoryError
-from ctl.runtimes import find_runtime, finding, runtime_options
-from ctl.runtimes.engine import EngineRuntime
+from ctl.runtimes import find_runtime, runtime_options
+
+MODULE = """
+from ctl.inventory import WrongValueError
+from ctl.runtimes import Command, PlainRuntime
 
 
-class Other(EngineRuntime):
-    name = "other"
-    options = MappingProxyType({"speed": repr})
+def word(value):
+    if value != "hello":
+        raise WrongValueError("is no greeting", "write hello")
+    return value
+
+
+class EchoRuntime(PlainRuntime):
+    name = "echo"
+    options = {"greeting": word}
+
+    def process(self, context):
+        return Command(("echo", context.options["greeting"], str(context.process.id)))
+"""
 
 
 @pytest.fixture
-def installed(monkeypatch):
-    """Another package that brings a runtime."""
-    entry = EntryPoint("other", f"{__name__}:Other", "hostmesh.runtimes")
-    monkeypatch.setattr(
-        finding, "entry_points", lambda *, group: [entry] if group == "hostmesh.runtimes" else []
+def installed(tmp_path, monkeypatch):
+    """A package that offers a runtime."""
+    (tmp_path / "hostmesh_echo.py").write_text(MODULE)
+    info = tmp_path / "hostmesh_echo-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hostmesh-echo\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[hostmesh.runtimes]\necho = hostmesh_echo:EchoRuntime\n"
     )
+    monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_our_own():
-    assert find_runtime("engine").name == "engine"
-    assert "epoch_interval" in runtime_options()["engine"]
+def test_each_of_ours_is_found_by_its_name():
+    for name in ("engine", "bytewax", "pathway", "command"):
+        assert find_runtime(name).name == name
 
 
-def test_one_of_another_package(installed):
-    assert isinstance(find_runtime("other"), Other)
-    assert runtime_options()["other"] == {"speed": repr}
-    assert list(runtime_options()) == ["engine", "other"]
+@pytest.mark.usefixtures("installed")
+def test_one_of_another_package():
+    assert find_runtime("echo").name == "echo"
+    assert list(runtime_options()["echo"]) == ["greeting"]
 
 
-def test_none_of_that_name(installed):
-    with pytest.raises(InventoryError) as caught:
+def test_one_that_there_is_not():
+    with pytest.raises(InventoryError, match="there are engine, bytewax, pathway, command"):
         find_runtime("spark")
-    assert str(caught.value) == "there is no runtime 'spark'; there are engine, other"

@@ -1,0 +1,157 @@
+"""Run a flow of any runtime on this machine, in place, without hosts and layers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ctl.errors import CtlError, UnreachableError, UsageError
+from ctl.inventory import DeploymentSettings, Host, Inventory
+from ctl.runtimes import Layers, ProcessContext, Word, find_runtime
+from engine.errors import PeerUnavailableError
+from engine.flows import FlowReference
+from engine.launch import launch
+from engine.local import Child, LocalCluster
+from engine.relay import Writer
+
+_CODE, _AGENT = "code", "agent"
+_TRIES = 64
+
+
+def run_here(runtime: str, flow: str, processes: int, workers: int) -> int:
+    """Run it until all processes have ended; give the exit code.
+
+    Args:
+        runtime: Name of the runtime.
+        flow: The FLOW argument.
+        processes: How many.
+        workers: Worker threads in each process.
+
+    Raises:
+        CtlError: If the runtime cannot do that, or there are no ports for it.
+    """
+    programs = _Programs(runtime, flow, processes, workers)
+    cluster = LocalCluster(flow, processes, workers, prefixed=True)
+    return launch(cluster, programs.start)
+
+
+class _Programs:
+    def __init__(self, name: str, flow: str, processes: int, workers: int) -> None:
+        self._runtime = find_runtime(name)
+        reference = FlowReference.parse(flow)
+        path = Path.cwd() / reference.place
+        self._folder = path.parent if reference.is_file else Path.cwd()
+        flow = path.name + flow[len(reference.place) :] if reference.is_file else flow
+        options: dict[str, Any] = {}
+        if "command" in self._runtime.options:
+            if not reference.is_file:
+                msg = f"{flow!r} is no program"
+                raise UsageError(msg, f"name a file: ctl run --runtime {name} program.py")
+            options["command"] = ("python", flow)
+        settings = DeploymentSettings("local", name, workers, options=options)
+        host = Host(
+            "local",
+            transport="local",
+            address="127.0.0.1",
+            mesh_port=_free_ports(processes),
+            processes=processes,
+        )
+        self._inventory = Inventory(Path("inventory.toml"), settings, (host,))
+        self._runtime.refuse(self._inventory)
+        self._flow = flow
+
+    def start(
+        self,
+        _cluster: LocalCluster,
+        environ: Mapping[str, str],
+        _lifeline_fd: int,
+        writers: Callable[[int], tuple[Writer, Writer]],
+    ) -> Iterator[Child]:
+        """Start the processes, one after the other, as `engine.local.start` does."""
+        places = self._inventory.processes
+        addresses = tuple(each.address for each in places)
+        made = time.strftime("%Y%m%dT%H%M%S-local", time.gmtime())
+        layers = Layers(_CODE, _AGENT, requirements=None)
+        with ExitStack() as blocked:
+            # A signal waits until there is somebody to pass it on to.
+            numbers = (signal.SIGINT, signal.SIGTERM)
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+            blocked.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
+            for place in places:
+                context = ProcessContext(
+                    self._inventory, place, self._flow, layers, made, False, False, addresses
+                )
+                command = self._runtime.process(context)
+                env = {key: self._word(value) for key, value in command.env.items()}
+                path = [env.get("PYTHONPATH"), environ.get("PYTHONPATH")]
+                env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+                words = [self._word(word) for word in command.argv]
+                popen = _open(place.id, words, {**environ, **env})
+                yield Child.of(place.id, str(place.address), popen, _nothing(), writers(place.id))
+
+    def _word(self, word: Word) -> str:
+        """What a host would make of it, here."""
+        if isinstance(word, str):
+            return word
+        if "join" in word:
+            return os.pathsep.join(self._word(each) for each in word["join"])
+        if "python" in word:
+            return sys.executable
+        if "home" in word:
+            return str(Path(word["home"]).expanduser())
+        kind, name, *parts = word["place"]
+        folders = {_CODE: self._folder, _AGENT: Path(__file__).resolve().parents[1]}
+        if kind != "layers" or name not in folders:
+            msg = f"runtime {self._runtime.name} cannot run without hosts"
+            raise CtlError(msg)
+        return str(folders[name].joinpath(*parts)) + str(word["then"])
+
+
+def _open(process: int, words: list[str], env: dict[str, str]) -> "subprocess.Popen[bytes]":
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    try:
+        return subprocess.Popen(  # noqa: S603  # runs what the user has asked to run
+            words,
+            bufsize=0,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            # Ctrl-C of a terminal is for the launcher alone.
+            start_new_session=True,
+            preexec_fn=unblock,  # noqa: PLW1509  # this process has no threads
+        )
+    except OSError as error:
+        msg = f"process {process} cannot be started: {words[0]}: {error.strerror}"
+        raise PeerUnavailableError(msg) from None
+
+
+def _nothing() -> int:
+    """A pipe that tells nothing: only our own engine reports its first failure."""
+    read_fd, write_fd = os.pipe()
+    os.close(write_fd)
+    return read_fd
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on."""
+    for _ in range(_TRIES):
+        with ExitStack() as sockets:
+            first = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = int(first.getsockname()[1])
+            try:
+                for number in range(port + 1, port + count):
+                    sockets.enter_context(socket.create_server(("127.0.0.1", number)))
+            except (OSError, OverflowError):
+                continue
+            return port
+    msg = f"there are no {count} free ports in a row"
+    raise UnreachableError(msg)

@@ -1,0 +1,77 @@
+"""The kernel's list of connections, and who is missing in it."""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from ctl.remote.connections import Connection, established, missing, session
+from tests.engine.running import eventually
+
+THREE = [("10.0.0.1", 9000), ("10.0.0.2", 9000), ("10.0.0.2", 9001)]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_connection_counts_from_when_it_is_accepted(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server((host, 0), family=family))
+        port = listener.getsockname()[1]
+        dialer = sockets.enter_context(socket.create_connection((host, port)))
+        own = dialer.getsockname()[1]
+        assert Connection((host, own), (host, port)) in established(os.getpid())
+        assert Connection((host, port), (host, own)) not in established(os.getpid())
+        sockets.enter_context(listener.accept()[0])
+        assert Connection((host, port), (host, own)) in established(os.getpid())
+
+
+def test_connections_of_another_process_are_seen_with_those_of_its_session():
+    program = (
+        "import socket, sys\n"
+        "connection = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+        "connection.recv(1)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        words = ["/bin/sh", "-c", '"$@"; true', "sh", sys.executable, "-S", "-c", program, port]
+        with subprocess.Popen(words, start_new_session=True) as process:
+            connection = listener.accept()[0]
+
+            def remotes() -> list[object]:
+                pids = session(process.pid)
+                return [each.remote for pid in pids for each in established(pid)]
+
+            eventually(lambda: ("127.0.0.1", int(port)) in remotes(), "the connection")
+            assert not established(process.pid)
+            connection.close()
+
+
+def test_nobody_is_missing():
+    connections = [
+        Connection(("10.0.0.2", 40000), ("10.0.0.1", 9000)),
+        Connection(("10.0.0.2", 9000), ("10.0.0.2", 40001)),
+    ]
+    assert not missing(1, THREE, connections)
+    assert not missing(0, THREE[:1], [])
+
+
+def test_who_was_not_reached_is_named():
+    assert missing(2, THREE, []) == (
+        "no connection with process 0 (10.0.0.1:9000), process 1 (10.0.0.2:9000)"
+    )
+
+
+def test_who_did_not_come_is_named_by_the_host():
+    places = [THREE[0], ("10.0.0.2", 9000), ("10.0.0.3", 9000)]
+    came = [Connection(("10.0.0.1", 9000), ("10.0.0.3", 40000))]
+    assert missing(0, places, came) == "no connection with process 1 (10.0.0.2:9000)"
+
+
+def test_of_several_on_one_host_it_is_said_how_many_are_missing():
+    came = [Connection(("10.0.0.1", 9000), ("10.0.0.2", 40000))]
+    assert missing(0, THREE, came) == (
+        "no connection with 1 of process 1 (10.0.0.2:9000), process 2 (10.0.0.2:9001)"
+    )

@@ -1,0 +1,80 @@
+"""Flows of other engines on this machine, in place."""
+
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from tests.fleet.test_runtimes import BROKEN, BYTEWAX, RING
+
+needs_bytewax = pytest.mark.skipif(
+    find_spec("bytewax") is None, reason="no bytewax: it has no wheel for this Python"
+)
+
+PATHWAY = """
+import pathway as pw
+
+
+class Words(pw.Schema):
+    word: str
+
+
+words = pw.debug.table_from_rows(Words, [(word,) for word in "a rose is a rose".split()])
+counts = words.groupby(words.word).reduce(words.word, n=pw.reducers.count())
+pw.io.jsonlines.write(counts, "counts.jsonl")
+pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+"""
+
+
+@pytest.fixture
+def run_here(command, tmp_path):
+    """Runs a flow with `ctl run`."""
+
+    def run(runtime, text, *words):
+        (tmp_path / "flow.py").write_text(text)
+        return command("ctl", "run", "--runtime", runtime, "flow.py", *words)
+
+    return run
+
+
+@needs_bytewax
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_bytewax_flow(run_here, processes):
+    ran = run_here("bytewax", BYTEWAX, "-p", str(processes))
+    assert ran.returncode == 0, ran.stderr
+    lines = sorted(line[line.index("(") :] for line in ran.stdout.splitlines() if "('" in line)
+    assert lines == ["('a', 400)", "('is', 200)", "('rose', 400)"]
+
+
+@needs_bytewax
+def test_a_bytewax_flow_that_fails(run_here):
+    ran = run_here("bytewax", BROKEN, "-p", "2")
+    assert ran.returncode == 70, ran.stderr
+    assert "LookupError: no roses here" in ran.stderr
+
+
+def test_a_ring_of_commands(run_here):
+    ran = run_here("command", RING, "-p", "3")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("the sum is 6") == 3
+
+
+def test_a_pathway_program(run_here, tmp_path):
+    if find_spec("pathway") is None:
+        pytest.skip("no pathway: it has more than a gigabyte, so it is not installed with the rest")
+    ran = run_here("pathway", PATHWAY, "-p", "2")
+    assert ran.returncode == 0, ran.stderr
+    rows = map(json.loads, (tmp_path / "counts.jsonl").read_text().splitlines())
+    assert {row["word"]: row["n"] for row in rows} == {"a": 2, "rose": 2, "is": 1}
+
+
+def test_flags_of_our_engine_are_refused(run_here):
+    ran = run_here("bytewax", "", "--epoch-interval", "1")
+    assert ran.returncode == 64
+    assert "--epoch-interval is a flag of our own engine" in ran.stderr
+
+
+def test_a_runtime_that_there_is_not(run_here):
+    ran = run_here("spark", "")
+    assert ran.returncode == 78
+    assert "there are engine, bytewax, pathway, command" in ran.stderr
