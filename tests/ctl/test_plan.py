@@ -108,7 +108,7 @@ def test_what_a_host_has_to_run():
     assert json.loads(json.dumps(launch)) == launch
     assert (launch["launch"], launch["release"]) == ("L1", plan().release)
     assert launch["manifest"] == plan().manifest
-    assert launch["agent"] == plan().agent == launch["manifest"]["layers"]["agent"]
+    assert launch["agent"] == plan().digests.agent == launch["manifest"]["layers"]["agent"]
     one, other = launch["processes"]
     assert (one["id"], one["address"], one["listens"]) == (0, "192.0.2.1:9000", ["0.0.0.0", 9000])
     assert (other["id"], other["address"]) == (1, "192.0.2.1:9001")

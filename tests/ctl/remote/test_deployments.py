@@ -137,8 +137,8 @@ def test_a_flow_that_cannot_be_loaded(machine, deployment):
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
-        (shell("exit 70"), 70, "the check ended with 70"),
-        (shell("kill -KILL $$"), 70, "the check ended with -9"),
+        (shell("exit 70"), 70, "the check of the flow ended with 70"),
+        (shell("kill -KILL $$"), 70, "the check of the flow ended with -9"),
         (("/no/such",), 70, "cannot run /no/such: No such file or directory"),
     ],
 )
@@ -152,7 +152,7 @@ def test_a_check_that_says_nothing(machine, deployment, words, code, problem):
 def test_a_check_that_takes_too_long(machine, deployment, monkeypatch):
     monkeypatch.setattr(deployments, "_CHECK_SECONDS", 0.1)
     check = {"argv": ["sleep", "600"], "env": {}, "cwd": None, "ready": {}}
-    with pytest.raises(RemoteError, match=r"the flow is not loaded after 0\.1 s"):
+    with pytest.raises(RemoteError, match=r"the check of the flow has not ended after 0\.1 s"):
         deployment.stage(machine.launch("L1", checks=[check]), {}, {})
 
 

@@ -98,10 +98,10 @@ def planned(machine, tmp_path):
         deployment = DeploymentSettings("flights", env={"ODD": "$(x) 'ä"}, **more)
         host = Host("here", "local", address=address, mesh_port=port, processes=processes)
         inventory = Inventory(Path("inventory.toml"), deployment, (host,))
-        digests = Layers(put(machine, code.layer), put(machine, engine))
+        digests = Layers(put(machine, code.layer), machine.agent, put(machine, engine))
         layers = (engine, code.layer)
         runtime = find_runtime("engine")
-        return Plan(inventory, runtime, code.flow, layers, digests, machine.agent, code.included)
+        return Plan(inventory, runtime, code.flow, layers, digests, included=code.included)
 
     return plan
 

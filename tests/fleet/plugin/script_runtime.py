@@ -4,12 +4,9 @@ With this folder on `PYTHONPATH`, `runtime = "script"` in an inventory means it.
 its processes know nothing of each other. A script finds its process id in `PROCESS`.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
-from ctl.inventory import Check
-from ctl.runtimes import Command, ProcessContext, place
+from ctl.runtimes import Command, PlainRuntime, ProcessContext, place
 
 FOLDER = Path(__file__).parent
 
@@ -42,12 +39,10 @@ runpy.run_path(script, run_name="__main__")
 """
 
 
-class ScriptRuntime:
+class ScriptRuntime(PlainRuntime):
     """`python -c`, with a few lines around the script that say that it is ready."""
 
     name = "script"
-    needs_engine = False
-    options: ClassVar[Mapping[str, Check]] = {}
 
     def process(self, context: ProcessContext) -> Command:
         socket = context.of_process("health.sock")
