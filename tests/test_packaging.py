@@ -123,7 +123,7 @@ def test_a_host_needs_the_engine_alone(wheel: Path, environment: Environment) ->
 def test_the_suite_passes_against_the_wheel(wheel: Path, environment: Environment) -> None:
     environment.install(f"{wheel}[ctl]", *PROJECT["dependency-groups"]["dev"])
     copy = environment.folder / "copy"
-    for folder in ("tests", "examples"):
+    for folder in ("tests", "examples", "docs"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
     (copy / ".data").symlink_to(ROOT / ".data")
