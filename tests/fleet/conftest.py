@@ -92,10 +92,10 @@ def fleet(request: pytest.FixtureRequest) -> Fleet:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have tests with containers run one after the other, with time to make the images first."""
+    """Have tests of a file with containers run one after the other, with time for the images."""
     for item in filter(_has_containers, items):
         if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("docker"))
+            item.add_marker(pytest.mark.xdist_group(f"docker {item.path.stem}"))
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(DOCKER_TIMEOUT))
 
