@@ -13,6 +13,9 @@ from ctl.remote.digest import digest_of
 from ctl.remote.errors import LOST, RemoteError, cannot_write
 from ctl.remote.root import Root
 
+_DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, TypeError)
+"""What `tarfile` stumbles over; a header that ends too early is the last of them."""
+
 
 class _Stream(io.RawIOBase):
     """Chunks as a file.
@@ -64,7 +67,7 @@ def receive(root: Root, digest: str, take: Callable[[], bytes]) -> None:
             # Another session may have been as fast.
             if not place.is_dir():
                 raise
-    except (tarfile.TarError, zlib.error, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         msg = f"layer {digest[:6]} arrived damaged: {error}"
         raise RemoteError(LOST, msg, "deploy again") from error
     except OSError as error:

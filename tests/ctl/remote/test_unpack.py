@@ -147,6 +147,11 @@ def test_other_contents_than_were_promised(root, layer):
     )
 
 
+@pytest.mark.parametrize("length", range(0, 24, 3))
+def test_a_stream_that_ends_in_its_header(root, layer, length):
+    assert refused(root, b"".join(layer.pack())[:length]).exit_code == 74
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_stream_that_is_cut_or_damaged_leaves_nothing(tmp_path_factory, data):
