@@ -230,10 +230,10 @@ class Deployment:
                 locked |= taken.results
                 if failures and not locked:
                     raise HostsError(problem, failures, "nothing was changed")
-            stopped = fleet.each(
-                lambda session: session.ask("stop", grace=grace),
-                [host for host in fleet.hosts if host.name in locked],
-            )
+            stoppable = [host for host in fleet.hosts if host.name in locked]
+            # A cluster ends as a whole, so that some end before their own host was asked.
+            fleet.each(lambda session: session.ask("announce_stop", grace=grace), stoppable)
+            stopped = fleet.each(lambda session: session.ask("stop", grace=grace), stoppable)
             fleet.each(lambda session: session.ask("unlock"))
             failures |= stopped.failures
             if failures:

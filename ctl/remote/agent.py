@@ -259,6 +259,10 @@ class Agent:
         """Undo the switch."""
         self._deployment().revert()
 
+    def do_announce_stop(self, grace: float) -> None:
+        """Let all supervisors know that a stop is about to come."""
+        self._deployment().announce_stop(grace)
+
     def do_stop(self, grace: float) -> list[dict[str, Any]]:
         """Stop all processes; give how each ended."""
         deployment = self._deployment()

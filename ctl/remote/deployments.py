@@ -267,6 +267,12 @@ class Deployment:
             if folder.path.name not in ids and not folder.supervised:
                 shutil.rmtree(folder.path, ignore_errors=True)
 
+    def announce_stop(self, grace: float) -> None:
+        """Let all supervisors know that a stop is about to come."""
+        for folder in self.folders():
+            if folder.supervised:
+                folder.announce_stop(grace)
+
     def stop(self, grace: float) -> None:
         """Stop all processes and remember that this was wanted."""
         self.revert_if_cut_off(start=False)

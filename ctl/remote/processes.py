@@ -163,14 +163,22 @@ class ProcessFolder:
         msg = f"the supervisor of process {self.path.name} did not start: {complaint[-500:]}"
         raise RemoteError(code, msg)
 
+    def announce_stop(self, grace: float) -> None:
+        """Let its supervisor know that an end in order is one that was asked for.
+
+        Args:
+            grace: Seconds until it is killed, once it has been asked.
+        """
+        # On a full disk it has the seconds that it gives itself.
+        with contextlib.suppress(OSError):
+            write_json(self.path / "stop.json", {"grace": grace})
+
     def ask_to_stop(self, grace: float) -> bool:
         """Have it stopped in order, or killed after some seconds; tell whether it heard."""
         state = self.state()
         if not state.supervised or state.supervisor is None:
             return False
-        # On a full disk it has the seconds that it gives itself.
-        with contextlib.suppress(OSError):
-            write_json(self.path / "stop.json", {"grace": grace})
+        self.announce_stop(grace)
         return _signal(state.supervisor, signal.SIGTERM)
 
     def kill(self) -> bool:

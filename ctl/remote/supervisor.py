@@ -106,7 +106,10 @@ class Supervisor:
     def _final(self, code: int) -> str:
         if self.stopping:
             return "stopped"
-        return "finished" if code == 0 else "failed"
+        if code != 0:
+            return "failed"
+        # Peers that were told before us may have ended the whole cluster in order.
+        return "stopped" if (self.folder / "stop.json").exists() else "finished"
 
     def _run_once(self) -> int:
         self._tail.clear()

@@ -91,6 +91,14 @@ def test_a_stop_in_order(machine):
     assert ("o", "bye") in log(folder)
 
 
+@pytest.mark.parametrize(("code", "state"), [(0, "stopped"), (3, "failed")])
+def test_the_end_of_a_cluster_that_others_were_told_of(machine, code, state):
+    folder = machine.start("L1", *shell(f"until [ -e go ]; do sleep 0.02; done; exit {code}"))
+    folder.announce_stop(5.0)
+    (machine.root.path / "work" / "go").touch()
+    ends(folder, state)
+
+
 def test_a_process_that_does_not_stop_is_killed_with_all_that_it_has_started(machine):
     child = f"(trap '' TERM; echo child; {FOREVER}) & "
     folder = machine.start("L1", *shell(f"trap '' TERM; {child} echo up $!; {FOREVER}"))
