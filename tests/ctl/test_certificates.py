@@ -10,7 +10,7 @@ from engine.errors import AuthenticationError
 from engine.mesh.tls import TlsTransport
 from engine.settings import TlsFiles
 from tests.engine.mesh.conftest import Lines
-from tests.engine.mesh.nodes import running
+from tests.engine.mesh.nodes import running, until
 
 TODAY = datetime(2026, 11, 24, 18, 39, tzinfo=UTC)
 
@@ -128,7 +128,7 @@ def refused(cluster, lines, tmp_path, minted, other, trusts, reason):
     error = nodes[1].failed()
     assert isinstance(error, AuthenticationError)
     # Whoever looks first says why, and the other one that it was refused.
-    assert reason in str(error) or lines.having(reason)
+    until(lambda: reason in str(error) or lines.having(reason))
     assert nodes[0].events.empty()
 
 

@@ -93,7 +93,9 @@ def test_a_stop_in_order(machine):
 
 @pytest.mark.parametrize(("code", "state"), [(0, "stopped"), (3, "failed")])
 def test_the_end_of_a_cluster_that_others_were_told_of(machine, code, state):
-    folder = machine.start("L1", *shell(f"until [ -e go ]; do sleep 0.02; done; exit {code}"))
+    waiting = "until [ -e go ]; do sleep 0.02; done"
+    folder = machine.start("L1", *shell(f"echo up; {waiting}; exit {code}"))
+    prints(folder, "up")
     folder.announce_stop(5.0)
     (machine.root.path / "work" / "go").touch()
     ends(folder, state)
