@@ -3,6 +3,7 @@
 One process alone, one process of a cluster (`-a` and `-i`), or a local cluster (`-p`).
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line; the default is that of this process.
     """
     options = None
+    # The last of all: from there Python puts the default back, which ends with the signal's number.
+    atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)
     try:
         signal.signal(signal.SIGTERM, _terminate)
         options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
@@ -58,9 +61,19 @@ def _run(options: Options, secret: bytes | None) -> int:
     from engine.run_process import run_process
 
     code = run_process(flow, settings)
-    # What is left to do ends at once.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _keep_exit_code(code)
     return code
+
+
+def _keep_exit_code(code: int) -> None:
+    """Have a SIGTERM that comes when the run is over end this process at once, with the run's code.
+
+    Its peers may have ended it before the signal came.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
 
 
 def _settle_in(options: Options) -> None:

@@ -155,7 +155,7 @@ def test_a_killed_process_is_named_within_a_second(
         each.prints("running")
     cluster[killed].process.kill()
     for survivor in cluster[:killed] + cluster[killed + 1 :]:
-        survivor.prints(f"lost process {killed} at 127.0.0.1", 2)
+        survivor.prints(f"lost process {killed} at 127.0.0.1", 1)
         assert survivor.code(5) == 74
 
 

@@ -236,3 +236,29 @@ def test_a_process_of_a_cluster_shows_lines_as_they_are_printed(start):
     running.prints("loading", 10)
     running.send(signal.SIGTERM)
     assert running.code() == 0
+
+
+@pytest.mark.parametrize("late", ["atexit.register(end)", "Late()"], ids=["atexit", "finalizer"])
+def test_sigterm_after_the_run_keeps_its_exit_code(start, late):
+    """As when the peers have ended the run before the signal came."""
+    start.write(
+        "flow.py",
+        f"""{FLOW}
+import atexit
+import signal
+import sys
+
+def end(write=os.write, raise_signal=signal.raise_signal, number=signal.SIGTERM):
+    write(1, b"leaving\\n")
+    raise_signal(number)
+
+class Late:
+    def __del__(self, end=end):
+        end()
+
+sys.kept = {late}
+""",
+    )
+    running = start.python("-m", "engine.run", "flow.py")
+    assert running.code() == 0
+    assert "leaving\n" in running.out
