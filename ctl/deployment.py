@@ -341,7 +341,13 @@ class Deployment:
         if not departed:
             return
         others, outcome = connect(departed, self._open, self._agent_layer(), Silent())
-        fleet.sessions |= others.sessions
+        known = {session.facts["place"] for session in fleet.sessions.values()}
+        for name, session in others.sessions.items():
+            if session.facts["place"] in known:
+                # It has not left: only the way to it is another one.
+                session.close()
+            else:
+                fleet.sessions[name] = session
         for name, error in outcome.failures.items():
             self._progress.warn(f"{name}: {error.problem}; its processes may be running")
 

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import Any
 
 from ctl.errors import CtlError, UnreachableError, UsageError
 from ctl.inventory import DeploymentSettings, Host, Inventory
+from ctl.remote.words import fill_in
 from ctl.runtimes import Layers, ProcessContext, Word, find_runtime
 from engine.errors import PeerUnavailableError
 from engine.flows import FlowReference
@@ -97,20 +97,15 @@ class _Programs:
 
     def _word(self, word: Word) -> str:
         """What a host would make of it, here."""
-        if isinstance(word, str):
-            return word
-        if "join" in word:
-            return os.pathsep.join(self._word(each) for each in word["join"])
-        if "python" in word:
-            return sys.executable
-        if "home" in word:
-            return str(Path(word["home"]).expanduser())
-        kind, name, *parts = word["place"]
+        return fill_in(word, self._place)
+
+    def _place(self, place: list[Any]) -> str:
+        kind, name, *parts = place
         folders = {_CODE: self._folder, _AGENT: Path(__file__).resolve().parents[1]}
         if kind != "layers" or name not in folders:
             msg = f"runtime {self._runtime.name} cannot run without hosts"
             raise CtlError(msg)
-        return str(folders[name].joinpath(*parts)) + str(word["then"])
+        return str(folders[name].joinpath(*parts))
 
 
 def _open(process: int, words: list[str], env: dict[str, str]) -> "subprocess.Popen[bytes]":

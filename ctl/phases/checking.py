@@ -40,12 +40,13 @@ def judge(
     versions = {name: tuple(each["python"]) for name, each in facts.items()}
     usual = python or _usual(version[:2] for version in versions.values())
     problems: dict[str, tuple[Problem, ...]] = {}
+    first: dict[str, str] = {}
     for name, each in facts.items():
         found = []
         if versions[name][:2] != usual:
             others = [version for version in versions.values() if version[:2] == usual]
             found.append(_other_python(name, versions[name], usual, others))
-        if each["implementation"] != "CPython":
+        if each["implementation"] != "cpython":
             text = f"its Python is {each['implementation']}, not CPython"
             found.append(Problem(text, f"set `python` of {name}", _VERSION))
         if each["system"] != "Linux":
@@ -66,6 +67,11 @@ def judge(
         if 0 <= hard < FEWEST_FILES:
             text = f"a process may open {hard} files, {FEWEST_FILES} are needed"
             fix = f"raise `nofile` of user {each['user']} in /etc/security/limits.conf"
+            found.append(Problem(text, fix, _CONFIGURATION))
+        twin = first.setdefault(each["place"], name)
+        if twin != name:
+            text = f"it is {twin} once more, with the same user and root"
+            fix = f"remove {name}, and raise `processes` of {twin}"
             found.append(Problem(text, fix, _CONFIGURATION))
         problems[name] = tuple(found)
     return problems

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -158,6 +157,8 @@ class Agent:
         except OSError as error:
             answer = {"error": cannot_write(error, "a file").to_json()}
         except Exception as error:
+            import traceback  # Slow to import, and seldom needed.
+
             problem = f"a bug of hostmesh on this host: {type(error).__name__}: {error}"
             answer = {"error": {"exit_code": 1, "problem": problem, "fix": ""}}
             sys.stderr.write(traceback.format_exc())

@@ -10,7 +10,7 @@ COMMAND = (
     "exec /bin/sh -c 'IFS= read -r mark && IFS= read -r python && IFS= read -r boot || exit 1; "
     'case "$python" in "~/"*) python="$HOME/${python#??}";; esac; '
     'command -v "$python" >/dev/null 2>&1 || { echo; echo "$mark {}"; exit 127; }; '
-    'exec "$python" -E -s -c "$boot" "$mark"\''
+    'exec "$python" -E -s -S -c "$boot" "$mark"\''
 )
 """Run by the login shell of the user, whichever that is: it has no character that is special
 to one of them inside of single quotes."""

@@ -7,23 +7,19 @@ knows what to put right.
 
 import contextlib
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ctl.remote.errors import CANNOT_WRITE, FAILED, UNREACHABLE, RemoteError, cannot_write
+from ctl.remote.errors import CANNOT_WRITE, UNREACHABLE, RemoteError, cannot_write
 from ctl.remote.lock import holder
 from ctl.remote.processes import ProcessFolder, State, stop_all
+from ctl.remote.removing import remove_tree
 from ctl.remote.root import Root, read_json, write_json
+from ctl.remote.words import fill_in
 
 _PAUSE = 0.02
-_CHECK_SECONDS = 120.0
 _REVERT_GRACE = 10.0
 
 
@@ -257,15 +253,15 @@ class Deployment:
         """Remove launches that do not count, and all of a deployment that never came to be."""
         current = self.current
         if current is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_tree(self.folder)
             return
         for path in _children(self.folder / "launches"):
             if path.name != current["launch"]:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
         ids = {str(spec["id"]) for spec in self.launch(current["launch"])["processes"]}
         for folder in self.folders():
             if folder.path.name not in ids and not folder.supervised:
-                shutil.rmtree(folder.path, ignore_errors=True)
+                remove_tree(folder.path)
 
     def announce_stop(self, grace: float) -> None:
         """Let all supervisors know that a stop is about to come."""
@@ -316,16 +312,7 @@ class Deployment:
         }
 
     def _word(self, word: Any) -> str:
-        """A text as it is, or what only this host knows; see `ctl.runtimes.base.Word`."""
-        if isinstance(word, str):
-            return word
-        if "join" in word:
-            return os.pathsep.join(self._word(each) for each in word["join"])
-        if "python" in word:
-            return sys.executable
-        if "home" in word:
-            return str(Path(word["home"]).expanduser())
-        return self._root.place(word["place"]) + str(word["then"])
+        return fill_in(word, self._root.place)
 
     def _link(self, links: dict[str, list[str]]) -> None:
         """Show included files in the working directory, where a flow looks for them."""
@@ -355,22 +342,11 @@ class Deployment:
         Raises:
             RemoteError: If it fails, with its exit code and what it says.
         """
+        # Slow to import, and most sessions run nothing.
+        from ctl.remote.commands import run
+
         self._resolve(command)
-        Path(command["cwd"]).mkdir(parents=True, exist_ok=True)
-        try:
-            code, complaint = _run(command, {**command["env"], **secrets}, self.folder)
-        except subprocess.TimeoutExpired:
-            msg = f"{what} has not ended after {_CHECK_SECONDS:g} s"
-            raise RemoteError(FAILED, msg, fix) from None
-        except OSError as error:
-            msg = f"cannot run {command['argv'][0]}: {error.strerror}"
-            raise RemoteError(FAILED, msg) from None
-        if code:
-            # The sentence comes last, and is what the operator is to read first.
-            said = "\n" + complaint.decode("utf-8", "replace").strip()
-            details, _, sentence = said.rpartition("\nerror: ")
-            text = f"{sentence}{details}".strip() or f"{what} ended with {code}"
-            raise RemoteError(code if code > 0 else FAILED, text)
+        run({**command, "env": {**command["env"], **secrets}}, self.folder, what, fix)
 
     def _start(self, launch: str) -> None:
         data = self.launch(launch)
@@ -387,29 +363,6 @@ class Deployment:
             return None
         answer = self.process(spec["id"]).ask(spec)
         return None if answer.ready else answer.reason
-
-
-def _run(check: dict[str, Any], env: dict[str, str], folder: Path) -> tuple[int, bytes]:
-    """Run a check to its end, with all that it starts; give its exit code and its stderr."""
-    # No pipe: what user code has started may hold one open for ever.
-    with tempfile.TemporaryFile(dir=folder) as complaints:
-        process = subprocess.Popen(  # noqa: S603  # what the operator has asked to run
-            check["argv"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=complaints,
-            cwd=check["cwd"],
-            env=env,
-            start_new_session=True,
-        )
-        try:
-            code = process.wait(_CHECK_SECONDS)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        complaints.seek(0)
-        return code, complaints.read()
 
 
 def _ports(spec: dict[str, Any]) -> list[int]:

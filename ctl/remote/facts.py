@@ -3,10 +3,8 @@
 import contextlib
 import itertools
 import os
-import platform
 import pwd
 import resource
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -22,32 +20,50 @@ def gather(root: Root) -> dict[str, Any]:
         `python` (three numbers), `implementation`, `executable`, `machine`, `system`, `libc`,
         `hostname`, `user`, `time` (Unix time), `root` (its path), `unwritable` (why the root
         cannot be written, or null), `disk_free` (bytes), `open_files` (soft and hard limit),
-        `cores`.
+        `cores`, `place` (the same for whoever comes to this root on another way).
     """
+    system = os.uname()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
         "python": list(sys.version_info[:3]),
-        "implementation": platform.python_implementation(),
+        "implementation": sys.implementation.name,
         "executable": sys.executable,
-        "machine": platform.machine(),
-        "system": platform.system(),
+        "machine": system.machine,
+        "system": system.sysname,
         "libc": list(_libc()),
-        "hostname": platform.node(),
+        "hostname": system.nodename,
         "user": _user(),
         "time": time.time(),
         "root": str(root.path),
         "unwritable": _unwritable(root.path),
-        "disk_free": shutil.disk_usage(_nearest(root.path)).free,
+        "disk_free": _free(_nearest(root.path)),
         "open_files": [soft, hard],
         "cores": os.cpu_count() or 1,
+        "place": f"{_boot()} {system.nodename} {root.path.resolve()}",
     }
+
+
+def _boot() -> str:
+    """What no other machine has just now, and of ours every container."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
 
 
 def _libc() -> tuple[str, str]:
     with contextlib.suppress(ValueError, OSError):
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
         return name, version
-    return platform.libc_ver()
+    # Not glibc, and slow to import.
+    from platform import libc_ver
+
+    return libc_ver()
+
+
+def _free(path: Path) -> int:
+    """Bytes that whoever is not root may still write."""
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _user() -> str:

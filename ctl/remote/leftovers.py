@@ -1,9 +1,9 @@
 """What a session has brought that nobody needs if its release does not come to be."""
 
 import contextlib
-import shutil
 from pathlib import Path
 
+from ctl.remote.removing import remove_tree
 from ctl.remote.root import Root, read_json
 
 
@@ -38,7 +38,7 @@ class Leftovers:
         needed = self._needed()
         for path in layers:
             if path.name not in needed:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
 
     def sweep(self) -> None:
         """Remove the folders that are empty."""

@@ -3,17 +3,19 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctl.remote.errors import CANNOT_WRITE, FAILED, UNREACHABLE, RemoteError
 from ctl.remote.lock import is_locked, try_lock
 from ctl.remote.probes import Answer, Asked, ask
 from ctl.remote.root import read_json, write_json
+
+if TYPE_CHECKING:
+    import subprocess
 
 _START_SECONDS = 10.0
 _KILL_SECONDS = 5.0
@@ -121,6 +123,8 @@ class ProcessFolder:
         Raises:
             RemoteError: 70, if the folder is in use.
         """
+        import subprocess  # Slow to import, and most sessions start nothing.
+
         fd = try_lock(self.path / "lock")
         if fd is None:
             msg = f"process {self.path.name} still runs"

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
@@ -49,6 +48,9 @@ def dial(places: list[list[Any]], timeout: float) -> list[str | None]:
     """
     if not places:
         return []
+    # Slow to import, and most sessions dial nothing.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(32, len(places))) as pool:
         return list(pool.map(lambda place: _dial(str(place[0]), int(place[1]), timeout), places))
 

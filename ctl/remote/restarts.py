@@ -1,14 +1,12 @@
 """After which ends a process is started again, and when."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 
-@dataclass(frozen=True)
-class RestartPolicy:
+class RestartPolicy(NamedTuple):
     """When a process that ended is started again.
 
     Args:
@@ -26,13 +24,14 @@ class RestartPolicy:
     @classmethod
     def of(cls, spec: dict[str, Any] | None) -> "RestartPolicy":
         """What a launch says; nothing means never."""
+        defaults = cls()
         if spec is None:
-            return cls()
+            return defaults
         return cls(
             tuple(spec.get("codes", ())),
             bool(spec.get("signals")),
-            int(spec.get("limit", cls.limit)),
-            float(spec.get("window", cls.window)),
+            int(spec.get("limit", defaults.limit)),
+            float(spec.get("window", defaults.window)),
         )
 
     def pause(self, code: int, before: list[float], now: float) -> float | None:

@@ -15,7 +15,6 @@
 import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +60,17 @@ def prepare() -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a file so that readers see the old one or the new one, and a crash keeps one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, 0o600), "w", encoding="utf-8") as file:
             json.dump(value, file)
             file.flush()
-            os.fsync(handle)
-        Path(name).replace(path)
+            os.fsync(file.fileno())
+        new.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            new.unlink()
         raise
 
 

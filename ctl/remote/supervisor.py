@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ _NOT_STARTED = 127
 """What a shell says of a program that it cannot run."""
 
 
-@dataclass
 class Supervisor:
     """The one loop that relays output, signals and ends.
 
@@ -52,36 +50,34 @@ class Supervisor:
         OSError: If its log or state cannot be written; nobody could find it to stop it.
     """
 
-    folder: Path
-    spec: dict[str, Any]
-    launch: str
-    file: Path
-    secrets: dict[str, str] = field(default_factory=dict)
-    starts_again: list[float] = field(default_factory=list)
-    stopping: bool = False
-    kill_at: float | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self, folder: Path, spec: dict[str, Any], launch: str, file: Path, secrets: dict[str, str]
+    ) -> None:
+        self.folder, self.spec = folder, spec
+        self._secrets = secrets
+        self._starts_again: list[float] = []
+        self._stopping = False
+        self._kill_at: float | None = None
         self._log = LogWriter(self.folder / "log")
         self._tail: list[bytes] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._guard = Guard()
         self._mesh: RelayProcess | None = None
         if self.spec.get("relay") is not None:
-            self._mesh = RelayProcess(self.file, self.spec["id"], self._note, dying_with_us())
+            self._mesh = RelayProcess(file, self.spec["id"], self._note, dying_with_us())
         self._wakeup, signals = os.pipe()
         os.set_blocking(signals, False)
         signal.set_wakeup_fd(signals, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         self._state: dict[str, Any] = {
-            "launch": self.launch,
+            "launch": launch,
             "supervisor": os.getpid(),
             "restarts": 0,
             "log_start": self._log.cursor,
         }
         self._policy = RestartPolicy.of(self.spec.get("restart"))
-        self._hidden = _hidden(self.secrets)
+        self._hidden = _hidden(secrets)
         write_json(self.folder / "state.json", {**self._state, "state": "starting"})
 
     def run(self) -> None:
@@ -89,8 +85,8 @@ class Supervisor:
         while True:
             code = self._run_once()
             pause = None
-            if not self.stopping:
-                pause = self._policy.pause(code, self.starts_again, _clock())
+            if not self._stopping:
+                pause = self._policy.pause(code, self._starts_again, _clock())
             # In one write: whoever waits for it takes a failure that is seen for the end.
             self._ended(code, self._final(code) if pause is None else "starting")
             if pause is None:
@@ -98,13 +94,13 @@ class Supervisor:
             if not self._wait(pause):
                 self._save(state="stopped")
                 break
-            self.starts_again.append(_clock())
+            self._starts_again.append(_clock())
             self._state["restarts"] += 1
         self._end_mesh()
         self._guard.close()
 
     def _final(self, code: int) -> str:
-        if self.stopping:
+        if self._stopping:
             return "stopped"
         if code != 0:
             return "failed"
@@ -148,7 +144,7 @@ class Supervisor:
             stderr=subprocess.PIPE,
             bufsize=0,
             cwd=cwd,
-            env={**self.spec["env"], **self.secrets},
+            env={**self.spec["env"], **self._secrets},
             start_new_session=True,
             preexec_fn=dying_with_us(),  # noqa: PLW1509  # this process has no threads
         )
@@ -204,7 +200,7 @@ class Supervisor:
 
     def _timeout(self, drained_at: float | None) -> float | None:
         restart_at = None if self._mesh is None else self._mesh.due
-        dues = [due for due in (self.kill_at, drained_at, restart_at) if due is not None]
+        dues = [due for due in (self._kill_at, drained_at, restart_at) if due is not None]
         return max(0.0, min(dues) - _clock()) * 1000 + 1 if dues else None
 
     def _signals(self, numbers: bytes) -> None:
@@ -213,20 +209,20 @@ class Supervisor:
                 continue
             asked = read_json(self.folder / "stop.json") or {}
             kill_at = _clock() + float(asked.get("grace", _DEFAULT_GRACE))
-            if self.stopping:
+            if self._stopping:
                 # Who asks again may be in more of a hurry.
-                self.kill_at = min(kill_at, self.kill_at or kill_at)
+                self._kill_at = min(kill_at, self._kill_at or kill_at)
                 continue
-            self.stopping = True
-            self.kill_at = kill_at
+            self._stopping = True
+            self._kill_at = kill_at
             if self._child is not None and not _has_ended(self._child):
                 os.kill(self._child.pid, self.spec.get("stop_signal", signal.SIGTERM))
 
     def _kill_if_due(self, child: "subprocess.Popen[bytes]") -> None:
-        if self.kill_at is not None and self.kill_at <= _clock() and not _has_ended(child):
+        if self._kill_at is not None and self._kill_at <= _clock() and not _has_ended(child):
             self._keep(b"e", [b"hostmesh: it did not end in time and is killed"])
             self._kill_group(child)
-            self.kill_at = None
+            self._kill_at = None
 
     def _kill_group(self, child: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -235,11 +231,11 @@ class Supervisor:
     def _wait(self, seconds: float) -> bool:
         """Wait for the next start; tell whether there is to be one."""
         until = _clock() + seconds
-        while not self.stopping and (left := until - _clock()) > 0:
+        while not self._stopping and (left := until - _clock()) > 0:
             ready, _, _ = select.select([self._wakeup], [], [], left)
             if ready:
                 self._signals(os.read(self._wakeup, 4096))
-        return not self.stopping
+        return not self._stopping
 
     def _hear_mesh(self, poll: select.poll) -> None:
         assert self._mesh is not None
@@ -256,7 +252,7 @@ class Supervisor:
         if self._mesh is None:
             return
         self._mesh.drain()
-        limit = _clock() + _DRAIN_SECONDS if self.stopping else None
+        limit = _clock() + _DRAIN_SECONDS if self._stopping else None
         while self._mesh.is_there:
             left = None if limit is None else limit - _clock()
             if left is not None and left <= 0:
@@ -267,7 +263,7 @@ class Supervisor:
                 self._mesh.take()
             if self._wakeup in ready:
                 self._signals(os.read(self._wakeup, 4096))
-                if self.stopping and limit is None:
+                if self._stopping and limit is None:
                     limit = _clock() + _DRAIN_SECONDS
 
     def _note(self, lines: list[bytes]) -> None:

@@ -15,6 +15,9 @@ from engine.mesh.reports import PeerView
 from engine.mesh.transport import broken_because
 from engine.settings import Address
 
+_GROWTH = 1.25
+"""Of the wait until the next attempt: small, so that a peer is found soon after it has started."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -33,7 +36,7 @@ class Timing:
     handshake: float = 10.0
     connect: float = 5.0
     probe_after: float = 1.5
-    first_retry: float = 0.1
+    first_retry: float = 0.05
     last_retry: float = 1.0
     first_report: float = 1.0
     report: float = 3.0
@@ -179,4 +182,4 @@ class Peer:
         """Wait before the next attempt, longer each time, and not in step with others."""
         jitter = 0.5 + os.urandom(1)[0] / 256
         self._retry_at = now + jitter * self._retry_after
-        self._retry_after = min(2 * self._retry_after, self._timing.last_retry)
+        self._retry_after = min(_GROWTH * self._retry_after, self._timing.last_retry)

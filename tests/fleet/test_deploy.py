@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
 from tests.fleet.flows import FAILING, FINITE, ticking
+from tests.fleet.proxy import Proxy
 from tests.fleet.site import Site
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +122,23 @@ def test_the_first_deploy_that_fails_leaves_nothing(fleet: Fleet) -> None:
     for host in hosts:
         assert host.attempt("ls", "-A", ".hostmesh").returncode != 0
         assert not [each for each in host.processes() if "hostmesh" in " ".join(each.argv)]
+
+
+def test_a_host_on_another_way_is_the_same_host(fleet: Fleet) -> None:
+    site = fleet.site()
+    hosts = fleet(1)
+    site.inventory(hosts)
+    site.write("flow.py", ticking("one"))
+    assert site.ctl("deploy", "inventory.toml", "flow.py").returncode == 0
+    with closing(Proxy((hosts[0].address, hosts[0].port))) as proxy:
+        name, port = proxy.address
+        key = hosts[0].known_hosts_line.partition(" ")[2]
+        site.known_hosts.write_text(site.known_hosts.read_text() + f"[{name}]:{port} {key}")
+        site.inventory(hosts, keys={hosts[0].name: {"ssh": name, "ssh_port": port}})
+        deployed = site.ctl("deploy", "inventory.toml", "flow.py")
+        assert deployed.returncode == 0, deployed.stderr
+        assert "left" not in deployed.stderr
+        assert states(site) == ["running"]
 
 
 @pytest.mark.parametrize("gone", ["alpha", "beta"])

@@ -6,13 +6,14 @@ from ctl.reports import Problem, Reach
 
 FACTS = {
     "python": [3, 11, 2],
-    "implementation": "CPython",
+    "implementation": "cpython",
     "system": "Linux",
     "root": "/home/deploy/.hostmesh",
     "unwritable": None,
     "disk_free": 10**9,
     "open_files": [1024, 4096],
     "user": "deploy",
+    "place": "alpha",
 }
 
 
@@ -29,7 +30,7 @@ def test_nothing_is_wrong():
 
 def test_another_python():
     hosts = {"alpha": [3, 13, 5], "beta": [3, 11, 2], "gamma": [3, 11, 9]}
-    facts = {name: FACTS | {"python": python} for name, python in hosts.items()}
+    facts = {name: FACTS | {"python": python, "place": name} for name, python in hosts.items()}
     problems = judge(facts, dict.fromkeys(facts, 0.0), 0)
     text, fix = "Python 3.13.5, the others 3.11.2", 'python = "python3.11" for alpha'
     assert problems == {"alpha": (Problem(text, fix, 76),), "beta": (), "gamma": ()}
@@ -37,7 +38,7 @@ def test_another_python():
 
 def test_two_hosts_with_different_pythons():
     """The first of them is right."""
-    facts = {"alpha": FACTS, "beta": FACTS | {"python": [3, 12, 0]}}
+    facts = {"alpha": FACTS, "beta": FACTS | {"python": [3, 12, 0], "place": "beta"}}
     problems = judge(facts, dict.fromkeys(facts, 0.0), 0)
     assert problems["alpha"] == ()
     assert problems["beta"][0].problem == "Python 3.12.0, the others 3.11.2"
@@ -46,7 +47,7 @@ def test_two_hosts_with_different_pythons():
 @pytest.mark.parametrize(
     ("changes", "code", "problem"),
     [
-        ({"implementation": "PyPy"}, 76, "its Python is PyPy, not CPython"),
+        ({"implementation": "pypy"}, 76, "its Python is pypy, not CPython"),
         ({"system": "FreeBSD"}, 76, "it runs FreeBSD, not Linux"),
         (
             {"unwritable": "/home is not writable for deploy", "disk_free": 0},
@@ -66,6 +67,13 @@ def test_two_hosts_with_different_pythons():
 def test_what_is_wrong(changes, code, problem):
     (found,) = judged(**changes)
     assert (found.exit_code, found.problem) == (code, problem)
+
+
+def test_one_host_by_two_names():
+    problems = judge({"alpha": FACTS, "beta": FACTS}, {"alpha": 0.0, "beta": 0.0}, 0)
+    text = "it is alpha once more, with the same user and root"
+    fix = "remove beta, and raise `processes` of alpha"
+    assert problems == {"alpha": (), "beta": (Problem(text, fix, 78),)}
 
 
 def test_all_of_it_is_told_at_once():

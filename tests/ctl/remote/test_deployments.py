@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ctl.remote import deployments, processes
+from ctl.remote import commands, deployments, processes
 from ctl.remote.errors import RemoteError
 from ctl.remote.lock import DeploymentLock
 from ctl.remote.root import write_json
@@ -150,7 +150,7 @@ def test_a_check_that_says_nothing(machine, deployment, words, code, problem):
 
 
 def test_a_check_that_takes_too_long(machine, deployment, monkeypatch):
-    monkeypatch.setattr(deployments, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(commands, "_SECONDS", 0.1)
     check = {"argv": ["sleep", "600"], "env": {}, "cwd": None, "ready": {}}
     with pytest.raises(RemoteError, match=r"the check of the flow has not ended after 0\.1 s"):
         deployment.stage(machine.launch("L1", checks=[check]), {}, {})

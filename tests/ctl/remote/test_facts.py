@@ -14,7 +14,7 @@ def test_what_a_host_is_like(tmp_path):
     root = tmp_path / "not" / "there"
     got = json.loads(json.dumps(gather(Root(str(root)))))
     assert got["python"] == list(sys.version_info[:3])
-    assert (got["implementation"], got["system"]) == ("CPython", "Linux")
+    assert (got["implementation"], got["system"]) == ("cpython", "Linux")
     assert got["executable"] == sys.executable
     assert abs(got["time"] - time.time()) < 10
     assert got["root"] == str(root)
@@ -25,6 +25,12 @@ def test_what_a_host_is_like(tmp_path):
     assert got["hostname"]
     assert got["user"]
     assert not root.parent.exists()
+
+
+def test_a_place_is_the_same_on_another_way(tmp_path):
+    (tmp_path / "way").symlink_to(tmp_path)
+    places = [gather(Root(str(tmp_path / each)))["place"] for each in ("root", "way/root", "other")]
+    assert places[0] == places[1] != places[2]
 
 
 def test_a_root_in_the_home_folder(monkeypatch, tmp_path):

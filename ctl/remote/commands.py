@@ -1,0 +1,76 @@
+"""Run a command of a launch to its end: the check of a flow, or what has to be prepared."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ctl.remote.errors import FAILED, RemoteError
+
+_SECONDS = 120.0
+_PAUSE = 0.005
+
+
+def run(command: dict[str, Any], folder: Path, what: str, fix: str = "") -> None:
+    """Run a command, with all that it starts.
+
+    Args:
+        command: `argv`, `env` and `cwd`, with nothing left to fill in.
+        folder: Where what it says is kept meanwhile.
+        what: What it is, for a sentence.
+        fix: What to do if it takes too long.
+
+    Raises:
+        RemoteError: If it fails, with its exit code and what it says.
+    """
+    Path(command["cwd"]).mkdir(parents=True, exist_ok=True)
+    try:
+        code, complaint = _run(command, folder)
+    except subprocess.TimeoutExpired:
+        msg = f"{what} has not ended after {_SECONDS:g} s"
+        raise RemoteError(FAILED, msg, fix) from None
+    except OSError as error:
+        msg = f"cannot run {command['argv'][0]}: {error.strerror}"
+        raise RemoteError(FAILED, msg) from None
+    if code:
+        # The sentence comes last, and is what the operator is to read first.
+        said = "\n" + complaint.decode("utf-8", "replace").strip()
+        details, _, sentence = said.rpartition("\nerror: ")
+        text = f"{sentence}{details}".strip() or f"{what} ended with {code}"
+        raise RemoteError(code if code > 0 else FAILED, text)
+
+
+def _run(command: dict[str, Any], folder: Path) -> tuple[int, bytes]:
+    """Give the exit code and the stderr."""
+    # No pipe: what user code has started may hold one open for ever.
+    with tempfile.TemporaryFile(dir=folder) as complaints:
+        process = subprocess.Popen(  # noqa: S603  # what the operator has asked to run
+            command["argv"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            cwd=command["cwd"],
+            env=command["env"],
+            start_new_session=True,
+        )
+        try:
+            _await_end(process)
+        finally:
+            # Its number is its group's as long as nobody has waited for it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+        complaints.seek(0)
+        return code, complaints.read()
+
+
+def _await_end(process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + _SECONDS
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() > until:
+            raise subprocess.TimeoutExpired(process.args, _SECONDS)
+        time.sleep(_PAUSE)
