@@ -221,16 +221,11 @@ class Deployment:
         """
         with self._connected() as (fleet, outcome):
             problem = f"{self.name} not stopped everywhere"
-            first, *others = fleet.hosts or [None]
-            locked: dict[str, Any] = {}
-            failures = dict(outcome.failures)
-            for hosts in ([first] if first else [], others):
-                taken = fleet.each(lambda session: self._lock(session, "stop"), hosts)
-                failures |= taken.failures
-                locked |= taken.results
-                if failures and not locked:
-                    raise HostsError(problem, failures, "nothing was changed")
-            stoppable = [host for host in fleet.hosts if host.name in locked]
+            locked = fleet.lock(self.name, self._who("stop"))
+            failures = {**outcome.failures, **locked.failures}
+            if failures and not locked.results:
+                raise HostsError(problem, failures, "nothing was changed")
+            stoppable = [host for host in fleet.hosts if host.name in locked.results]
             # A cluster ends as a whole, so that some end before their own host was asked.
             fleet.each(lambda session: session.ask("announce_stop", grace=grace), stoppable)
             stopped = fleet.each(lambda session: session.ask("stop", grace=grace), stoppable)
@@ -365,9 +360,6 @@ class Deployment:
             if _machine(host) not in known:
                 found[_machine(host)] = host
         return list(found.values())
-
-    def _lock(self, session: Session, command: str) -> Any:
-        return session.ask("lock", deployment=self.name, who=self._who(command))
 
     def _who(self, command: str) -> dict[str, str]:
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

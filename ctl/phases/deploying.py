@@ -121,18 +121,13 @@ class Deploy:
         self._judged(absent(self.failures), judge(facts, offsets, needed, self.plan.python))
 
     def _lock(self) -> None:
-        """Lock the first host first, so that of two deploys one gets all and the other none."""
-        first, *others = self.fleet.hosts
-        for hosts in ([first], others):
-            outcome = self.fleet.each(self._take_lock, hosts)
-            if outcome.failures:
-                self.progress.phase("check", None, "failed")
-                raise HostsError(self._problem, outcome.failures)
-
-    def _take_lock(self, session: Session) -> None:
-        answer = session.ask("lock", deployment=self._name, who=dict(self.who))
-        if answer["mended"]:
-            self.progress.note(f"{session.host.name}: put back what a cut-off deploy had left")
+        outcome = self.fleet.lock(self._name, self.who)
+        for host, mended in outcome.results.items():
+            if mended:
+                self.progress.note(f"{host}: {mended}")
+        if outcome.failures:
+            self.progress.phase("check", None, "failed")
+            raise HostsError(self._problem, outcome.failures)
 
     def _look(self) -> None:
         def look(session: Session) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ctl.errors import CtlError, HostsError
 from ctl.inventory import Host
@@ -90,6 +90,29 @@ class Fleet:
         """Do something on all hosts, or some, at once."""
         chosen = self.hosts if hosts is None else list(hosts)
         return on_each(chosen, lambda host: work(self.sessions[host.name]), self._pool)
+
+    def lock(self, deployment: str, who: Mapping[str, Any]) -> Outcome[str | None]:
+        """Lock a deployment on all hosts; if the first refuses, on none.
+
+        So of two operators one gets all, and the other nothing.
+
+        Args:
+            deployment: Its name.
+            who: Who wants it: `user`, `host`, `command`, `since`.
+
+        Returns:
+            What a cut-off deploy had left and was put right on each, if anything.
+        """
+
+        def lock(session: Session) -> str | None:
+            mended: str | None = session.ask("lock", deployment=deployment, who=dict(who))["mended"]
+            return mended
+
+        first = self.each(lock, self.hosts[:1])
+        if first.failures:
+            return first
+        others = self.each(lock, self.hosts[1:])
+        return Outcome({**first.results, **others.results}, others.failures)
 
     def phase(
         self,

@@ -180,8 +180,7 @@ class Agent:
             self._release_root()
             raise
         self._changed = changed
-        mended = changed.revert_if_cut_off()
-        return {"mended": mended, "current": changed.current}
+        return {"mended": changed.revert_if_cut_off(), "current": changed.current}
 
     def do_look(self, deployment: str, layers: list[str], release: str) -> dict[str, Any]:
         """What of a release is there already."""

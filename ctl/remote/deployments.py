@@ -92,7 +92,7 @@ class Deployment:
         processes = []
         if shown is not None:
             launch = self.launch(shown["launch"])
-            processes = [self._status(spec, shown) for spec in launch["processes"]]
+            processes = self._statuses(launch["processes"], shown)
         return {
             "current": current,
             "manifest": self._manifest(current),
@@ -105,6 +105,15 @@ class Deployment:
         if current is None or current.get("release") is None:
             return None
         return read_json(self._root.release(current["release"]))
+
+    def _statuses(self, specs: list[dict[str, Any]], shown: dict[str, Any]) -> list[dict[str, Any]]:
+        if len(specs) < 2:
+            return [self._status(spec, shown) for spec in specs]
+        # Slow to import. One after the other, those that hang would each take their time.
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(len(specs)) as pool:
+            return list(pool.map(lambda spec: self._status(spec, shown), specs))
 
     def _status(self, spec: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
         folder = self.process(spec["id"])
@@ -282,19 +291,25 @@ class Deployment:
             # What can be stopped is, although it may not be remembered.
             stop_all([folder for folder in self.folders() if folder.supervised], grace)
 
-    def revert_if_cut_off(self, *, start: bool = True) -> bool:
-        """Put right what a deploy left that was cut off; tell whether there was anything.
+    def revert_if_cut_off(self, *, start: bool = True) -> str | None:
+        """Put right what a deploy left that was cut off; say what was done, if anything.
 
         Args:
             start: Whether what ran before is started again.
         """
         switching = self.switching
         if switching is None:
-            return False
+            return None
         if not start:
             write_json(self.folder / "switching.json", {**switching, "running": False})
-        self.revert()
-        return True
+        try:
+            self.revert()
+        except RemoteError as error:
+            # It must not keep whoever brings a release that can be started from it.
+            write_json(self.folder / "switching.json", {**switching, "running": False})
+            self.revert()
+            return f"what ran before a cut-off deploy cannot be started again: {error.problem}"
+        return "put back what a cut-off deploy had left"
 
     def _launch_file(self, launch: str) -> Path:
         return self.folder / "launches" / launch / "launch.json"

@@ -2,6 +2,7 @@ import errno
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ctl.remote import commands, deployments, processes
 from ctl.remote.errors import RemoteError
 from ctl.remote.lock import DeploymentLock
+from ctl.remote.probes import Answer
 from ctl.remote.root import write_json
 from tests.ctl.remote.machine import ended, loads, log, prints, shell, spec
 from tests.engine.running import eventually
@@ -267,6 +269,20 @@ def test_what_a_change_looks_like_from_elsewhere(machine, deployment):
     assert [each["state"] for each in status["processes"]] == ["stopped"]
 
 
+def test_processes_are_asked_at_once(machine, deployment, monkeypatch):
+    """Those that hang would take two seconds each."""
+    together = threading.Barrier(3, timeout=20.0)
+
+    def answer(_probe, _asked):
+        together.wait()
+        return Answer(ready=True)
+
+    deploy(deployment, machine.launch("L1", *map(machine.server, range(3))))
+    monkeypatch.setattr(processes, "ask", answer)
+    states = [each["state"] for each in deployment.status()["processes"]]
+    assert states == ["running"] * 3
+
+
 def test_a_process_that_does_not_answer(machine, deployment):
     deploy(deployment, machine.launch("L1", spec(0, *shell("exit 0"))))
     deploy(deployment, machine.launch("L2", machine.server(0)))
@@ -370,6 +386,21 @@ def test_a_release_that_cannot_be_started(machine, deployment):
         deployment.switch("L2", 10.0, always)
     deployment.revert()
     runs(deployment, {0: "L1"})
+
+
+def test_what_ran_before_a_cut_off_deploy_cannot_be_started(machine, deployment):
+    """It does not stand in the way of the next release."""
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    deployment.switch("L2", 10.0, always)
+    file = deployment.folder / "launches" / "L1" / "launch.json"
+    write_json(file, loads(file) | {"agent": "0" * 64})
+    said = deployment.revert_if_cut_off()
+    assert said.startswith("what ran before a cut-off deploy cannot be started again: the superv")
+    assert running(deployment) == {}
+    assert deployment.revert_if_cut_off() is None
+    deploy(deployment, machine.launch("L3", machine.server(0)))
+    runs(deployment, {0: "L3"})
 
 
 class PowerCutError(Exception):
