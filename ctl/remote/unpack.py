@@ -61,6 +61,8 @@ def receive(root: Root, digest: str, take: Callable[[], bytes]) -> None:
         if digest_of(beside) != digest:
             msg = f"layer {digest[:6]} arrived with other contents than were sent"
             raise RemoteError(LOST, msg, "deploy again")
+        # What has its name is taken for whole, also after a power cut.
+        os.sync()
         try:
             beside.rename(place)
         except OSError:
