@@ -4,6 +4,7 @@ Each row prints what was reached beside its target. Hosts are the containers of 
 """
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -15,7 +16,12 @@ import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
+from ctl import Deployment
+from ctl.layers import Layer
+from ctl.progress import Silent
+from ctl.transport.session import Session
 from tests.fleet.docker_hosts import DockerPool, engine
 from tests.fleet.fleets import Fleet
 from tests.fleet.flows import ticking
@@ -27,6 +33,7 @@ from tests.fleet.site import CTL, Site
 ROUNDS = 5
 ENV = Path(__file__).parents[1] / ".bench" / "pyinfra"
 REQUIREMENT = "pyinfra==3.10.0"
+PACKAGES = ["numpy", "pandas", "pyarrow", "scipy"]
 
 CHATTY = """
 import time
@@ -57,6 +64,56 @@ class LineSource(DynamicSource):
 
 flow = Dataflow("chatty")
 op.output("out", op.input("lines", flow, LineSource()), StdOutSink())
+"""
+
+WORDS = """
+import random
+import time
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+
+random.seed(1)
+LINES = [" ".join(f"w{random.paretovariate(1):.0f}" for _ in range(10)) for _ in range(50_000)]
+began = []
+
+
+class Lines(StatelessSourcePartition):
+    def __init__(self):
+        self.batches = [LINES[start : start + 100] for start in range(0, len(LINES), 100)]
+
+    def next_batch(self):
+        began.append(time.perf_counter())
+        if not self.batches:
+            raise StopIteration()
+        return self.batches.pop()
+
+
+class LineSource(DynamicSource):
+    def build(self, step_id, worker_index, worker_count):
+        return Lines()
+
+
+class Totals(StatelessSinkPartition):
+    total = 0
+
+    def write_batch(self, items):
+        self.total += sum(count for _, count in items)
+
+    def close(self):
+        print("counted", self.total, time.perf_counter() - began[0])
+
+
+class TotalSink(DynamicSink):
+    def build(self, step_id, worker_index, worker_count):
+        return Totals()
+
+
+flow = Dataflow("words")
+words = op.flat_map("split", op.input("lines", flow, LineSource()), str.split)
+op.output("out", op.count_final("count", words, lambda word: word), TotalSink())
 """
 
 
@@ -266,6 +323,103 @@ def follow_logs(bench: Bench) -> None:
     say("logs -f of 8 hosts, p99 delay", f"{p99:.0f} ms", "≤ 150 ms", good=p99 <= 150)
 
 
+def push_requirements(bench: Bench) -> None:
+    """300 MB of packages: brought for the first time, and there already."""
+    with bench.fleet(1) as (hosts, site):
+        (host,) = hosts
+        site.write("flow.py", ticking("one"))
+        site.inventory(hosts, file="without.toml", deployment={"name": "without"})
+        wanted: dict[str, object] = {"name": "with", "requirements": PACKAGES}
+        keys: dict[str, dict[str, object]] = {host.name: {"mesh_port": 9100}}
+        site.inventory(hosts, file="with.toml", deployment=wanted, keys=keys)
+        layer, push_s = _first_push(site)
+        cat_s = _cat(site, host, layer)
+        without_s, with_s = [], []
+        for _ in range(ROUNDS):
+            without_s.append(timed(lambda: checked(site, "deploy", "without.toml", "flow.py")))
+            with_s.append(timed(lambda: checked(site, "deploy", "with.toml", "flow.py")))
+    more = statistics.median(with_s) - statistics.median(without_s)
+    size = layer.size / 1e6
+    say(
+        f"{size:,.0f} MB of packages, there already", f"+{more:.2f} s", "≤ +0.5 s", good=more <= 0.5
+    )
+    ratio = cat_s / push_s
+    text = f"{ratio:.2f}x ({push_s:.1f} s / {cat_s:.1f} s)"
+    say("their first push / ssh cat, rate", text, "≥ 0.5x", good=ratio >= 0.5)
+
+
+def _first_push(site: Site) -> tuple[Layer, float]:
+    """The largest layer of a deploy, and the seconds that its host took for all of them."""
+    layers: list[Layer] = []
+
+    class Watch(Silent):
+        began = ended = 0.0
+
+        def phase(self, name: str, host: str | None, state: str, detail: str = "") -> None:
+            if name == "push" and host is not None:
+                if state == "started":
+                    self.began = time.perf_counter()
+                else:
+                    self.ended = time.perf_counter()
+
+    def push(session: Session, layer: Layer, sent: Callable[[int], None]) -> None:
+        layers.append(layer)
+        original(session, layer, sent)
+
+    original, watch = Session.push, Watch()
+    with (
+        patch.object(Session, "push", push),
+        patch.dict(os.environ, site.env),
+        contextlib.chdir(site.folder),
+    ):
+        Deployment.load("with.toml", progress=watch).deploy("flow.py")
+    return max(layers, key=lambda layer: layer.size), watch.ended - watch.began
+
+
+def _cat(site: Site, host: FleetHost, layer: Layer) -> float:
+    """Seconds that `ssh` takes to bring the same bytes to a host that throws them away."""
+    file = site.folder / "all"
+    with file.open("wb") as all_:
+        for entry in layer.entries:
+            for piece in entry.read():
+                all_.write(piece)
+    config = site.env["CTL_SSH_CONFIG"]
+    words = ["ssh", "-F", config, "-i", str(site.identity), "-o", "ControlPath=none"]
+    words += ["-p", str(host.port), f"{host.user}@{host.address}", "cat >/dev/null"]
+
+    def cat() -> None:
+        with file.open("rb") as stdin:
+            subprocess.run(words, stdin=stdin, check=True)
+
+    return median(cat, 3)
+
+
+def relay_bytewax(bench: Bench) -> None:
+    """A word count of Bytewax on two hosts, its mesh relayed or not."""
+    with bench.fleet(2) as (hosts, site):
+        site.write("flow.py", WORDS)
+        seconds: dict[str, list[float]] = {"direct": [], "relay": []}
+        for mesh in seconds:
+            settings = {"name": mesh, "runtime": "bytewax", "mesh": mesh}
+            ports = {"direct": 9000, "relay": 9100}
+            keys: dict[str, dict[str, object]] = {
+                host.name: {"mesh_port": ports[mesh]} for host in hosts
+            }
+            site.inventory(hosts, file=f"{mesh}.toml", deployment=settings, keys=keys)
+        for round_ in range(ROUNDS + 1):
+            for mesh, taken in seconds.items():
+                ran = site.ctl("deploy", f"{mesh}.toml", "flow.py", "--follow", timeout=300)
+                assert ran.returncode == 0, ran.stderr
+                lines = [each.split()[-2:] for each in ran.stdout.splitlines() if "counted" in each]
+                assert sum(int(total) for total, _ in lines) == 10 * 50_000 * len(hosts)
+                if round_:
+                    taken.append(max(float(each) for _, each in lines))
+    medians = {mesh: statistics.median(taken) for mesh, taken in seconds.items()}
+    ratio = medians["relay"] / medians["direct"]
+    text = f"{ratio:.2f}x ({medians['relay']:.2f} s / {medians['direct']:.2f} s)"
+    say("word count of Bytewax, relay / direct", text, "≤ 1.15x", good=ratio <= 1.15)
+
+
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -277,6 +431,8 @@ ROWS = {
     "changed": deploy_changed,
     "files": push_files,
     "logs": follow_logs,
+    "requirements": push_requirements,
+    "relay": relay_bytewax,
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, Protocol
 
 from ctl.errors import FlowError
 from ctl.remote.digest import Item, digest_of_items, read_item
@@ -17,10 +17,16 @@ from ctl.remote.digest import Item, digest_of_items, read_item
 Kind = Literal["engine", "code", "agent", "requirements"]
 
 _CHUNK = 1 << 16
-_LEVEL = 2  # nearly as small as the default level, in half the time
+_LEVEL = 2  # of zlib nearly as small as the default level, in half the time
 _GZIP = 16 + zlib.MAX_WBITS
 _ENCODING = ("utf-8", "surrogateescape")
 """How names become bytes, whatever the locale of the operator is."""
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class Layer:
         Raises:
             FlowError: If a file has changed since the digest was taken; it names the file.
         """
-        gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+        gzip = _compressor()
         chunk = bytearray()
         for piece in self._tar():
             chunk += gzip.compress(piece)
@@ -175,3 +181,13 @@ def _check_path(path: str) -> None:
 
 def _unreadable(source: Path, error: OSError) -> FlowError:
     return FlowError(f"{source} cannot be pushed: {error.strerror or error}")
+
+
+def _compressor() -> _Compressor:
+    try:
+        # As small, in a fifth of the time.
+        from isal.isal_zlib import compressobj
+    except ImportError:
+        # It has no wheel for this kind of machine.
+        return zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return compressobj(_LEVEL, zlib.DEFLATED, _GZIP)

@@ -165,6 +165,18 @@ def test_large_layers_come_in_chunks_and_are_not_held(tmp_path):
     assert layer.size == 8 << 20
 
 
+@pytest.mark.parametrize("lacks", [(), ("isal", "isal.isal_zlib")], ids=["isal", "zlib"])
+def test_machines_pack_with_what_there_is_for_them(tree, tmp_path, monkeypatch, lacks):
+    for name in lacks:
+        monkeypatch.setitem(sys.modules, name, None)
+    layer = layer_of(tree({"a": "1" * 10_000, "b/c": "2"}))
+    assert len(b"".join(layer.pack())) < 1_000
+    host = tmp_path / "host"
+    host.mkdir()
+    unpack_to(host, layer)
+    assert digest_of(host) == layer.digest
+
+
 def test_an_empty_layer_is_an_empty_folder(tmp_path):
     layer = Layer.of("code", [])
     unpack_to(tmp_path, layer)
