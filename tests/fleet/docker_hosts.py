@@ -308,7 +308,11 @@ class DockerPool(Pool):
             tmpfs={str(HOME): f"exec,uid=1000,gid=1000,mode=0755,size={wish.disk}"}
             if wish.disk
             else {},
-            volumes={str(old): {"bind": OLD_PYTHON_MOUNT, "mode": "ro"}} if old else {},
+            # A disk of its own, since the image's may be slow to write to.
+            volumes=[
+                *([f"{old}:{OLD_PYTHON_MOUNT}:ro"] if old else []),
+                *([] if wish.disk else [str(HOME)]),
+            ],
             network=self._network.name,
             networking_config={str(self._network.name): point},
             labels=self._run.labels,
