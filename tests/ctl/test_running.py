@@ -59,6 +59,14 @@ def test_a_ring_of_commands(run_here):
     assert ran.stdout.count("the sum is 6") == 3
 
 
+def test_a_command_that_fails(run_here):
+    ran = run_here("command", "raise LookupError('no roses here')")
+    assert ran.returncode == 1
+    assert "LookupError: no roses here" in ran.stderr
+    assert "ended with exit code 1" in ran.stderr
+    assert "bug" not in ran.stderr
+
+
 def test_a_pathway_program(run_here, tmp_path):
     if find_spec("pathway") is None:
         pytest.skip("no pathway: it has more than a gigabyte, so it is not installed with the rest")
