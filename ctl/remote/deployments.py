@@ -7,6 +7,7 @@ knows what to put right.
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,9 @@ from ctl.remote.root import Root, read_json, write_json
 _PAUSE = 0.02
 _CHECK_SECONDS = 120.0
 _REVERT_GRACE = 10.0
+
+_ABSENT_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'$")
+_FRAME = re.compile(r'File "[^"]*/layers/[0-9a-f]{64}/([^"]+)", line (\d+)')
 
 
 class Deployment:
@@ -366,8 +370,10 @@ class Deployment:
             msg = f"cannot run {command['argv'][0]}: {error.strerror}"
             raise RemoteError(FAILED, msg) from None
         if code:
-            # The sentence comes last, and is what the operator is to read first.
             said = "\n" + complaint.decode("utf-8", "replace").strip()
+            if absent := _ABSENT_MODULE.search(said):
+                raise _absent_module(code, absent[1], said)
+            # The sentence comes last, and is what the operator is to read first.
             details, _, sentence = said.rpartition("\nerror: ")
             text = f"{sentence}{details}".strip() or f"{what} ended with {code}"
             raise RemoteError(code if code > 0 else FAILED, text)
@@ -387,6 +393,18 @@ class Deployment:
             return None
         answer = self.process(spec["id"]).ask(spec)
         return None if answer.ready else answer.reason
+
+
+def _absent_module(code: int, module: str, traceback: str) -> RemoteError:
+    """What an operator can do about a module that is not there."""
+    frames = _FRAME.findall(traceback)
+    who = "{}, line {},".format(*frames[-1]) if frames else "the flow"
+    package = module.partition(".")[0]
+    fix = (
+        f'require the package that has it, as in requirements = ["{package}"] in the inventory, '
+        "or name it in `include` if it is a file of yours"
+    )
+    return RemoteError(code, f"{who} imports `{module}`, which is not there", fix)
 
 
 def _run(check: dict[str, Any], env: dict[str, str], folder: Path) -> tuple[int, bytes]:
