@@ -17,6 +17,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from importlib.metadata import distribution, distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +29,7 @@ from ctl.remote.witness import Witness
 
 del sys.path[0]
 
-_NOT_LOADED, _UNREACHABLE, _FAILED, _LOST, _INTERRUPTED = 65, 69, 70, 74, 130
+_NOT_LOADED, _UNREACHABLE, _FAILED, _LOST, _VERSION, _INTERRUPTED = 65, 69, 70, 74, 76, 130
 _LOOK_SECONDS = 0.5
 _GLANCE_SECONDS = 0.05
 _SAY_SECONDS = 5.0
@@ -145,6 +147,7 @@ def main(arguments: list[str]) -> None:
         hosts = arguments[1].split(";")
         del arguments[:2]
     try:
+        _refuse_another_version()
         bytewax = importlib.import_module("bytewax._bytewax")
     except ImportError as error:
         _end(_NOT_LOADED, f"error: Bytewax cannot be imported: {error}")
@@ -158,6 +161,20 @@ def main(arguments: list[str]) -> None:
         raise
     except BaseException as error:
         run.explain(error)
+
+
+def _refuse_another_version() -> None:
+    """End if the Bytewax that would be imported is not the one that was sent.
+
+    That has no `__init__.py`, so an older one, which has, is taken wherever it is on the path.
+    """
+    spec, sent = find_spec("bytewax"), distribution("bytewax")
+    wanted = Path(str(sent.locate_file("bytewax")))
+    found = Path(spec.origin).parent if spec is not None and spec.origin else wanted
+    if found != wanted and wanted.is_dir():
+        own = next(iter(distributions(name="bytewax", path=[str(found.parent)])), None)
+        text = f"error: {found} is Bytewax {own.version if own else 'of another version'}"
+        _end(_VERSION, f"{text} and hides {sent.version}, which was sent; uninstall it there")
 
 
 def _watch(step: Any, witness: Witness) -> None:
