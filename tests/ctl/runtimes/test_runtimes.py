@@ -70,6 +70,7 @@ def test_a_relayed_mesh_is_on_loopback_alike_on_all_hosts():
     made = plan("bytewax")
     addresses = [str(each) for each in made.addresses]
     assert all(each.startswith("127.") for each in addresses)
+    assert len({each.rpartition(":")[0] for each in addresses}) == 3
     assert [each.rpartition(":")[2] for each in addresses] == ["10000", "10001", "10002"]
     assert made.encrypted
     first, second, third = processes(made)
