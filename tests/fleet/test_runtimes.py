@@ -9,6 +9,7 @@ import pytest
 from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
 from tests.fleet.hosts import FleetHost, Ran
+from tests.fleet.refusing import refused
 from tests.fleet.site import Site
 
 BYTEWAX = """
@@ -206,6 +207,26 @@ def test_bytewax_resumes_after_processes_and_hosts_were_killed(docker_fleet: Fle
         totals[number % 6] += number
         wanted.add(str((str(number % 6), (number, totals[number % 6]))))
     assert {line for line in said(site) if line.startswith("(")} == wanted
+
+
+def test_a_recovery_partition_that_was_lost_is_not_made_again(fleet: Fleet) -> None:
+    site = fleet.site()
+    hosts = fleet(2)
+    options = {"runtime": "bytewax", "recovery": {"store": "~/recovery", "interval": 1}}
+    site.inventory(hosts, deployment=options)
+    site.write("flow.py", BYTEWAX)
+    for _ in range(2):
+        assert deploy(site).returncode == 0
+    hosts[1].run("rm", "-r", "recovery")
+    lost = r"the recovery store .*/recovery has lost its part-1\.sqlite3; .* another `store`"
+    report = refused(deploy(site), 78, beta=lost)
+    assert "nothing was changed" in report
+    assert not hosts[1].run("find", "recovery", "-name", "*.sqlite3")
+    options["recovery"] = {"store": "~/anew", "interval": 1}
+    site.inventory(hosts, deployment=options)
+    anew = deploy(site)
+    assert anew.returncode == 0, anew.stderr
+    assert hosts[1].run("ls", "anew") == "part-1.sqlite3\n"
 
 
 def test_a_traceback_of_a_bytewax_flow_is_kept(fleet: Fleet) -> None:
