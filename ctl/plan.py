@@ -153,7 +153,11 @@ class Plan:
 
     def _command(self, host: Host, command: Command) -> dict[str, Any]:
         # What the user has set goes before what the runtime sets.
-        env = {**command.env, **self.inventory.deployment.env}
+        own = self.inventory.deployment.env
+        env = {**command.env, **own}
+        if "PYTHONPATH" in command.env and "PYTHONPATH" in own:
+            # But nothing runs without what was pushed.
+            env["PYTHONPATH"] = {"join": [command.env["PYTHONPATH"], own["PYTHONPATH"]]}
         return {"argv": list(command.argv), "env": env, "cwd": host.workdir, "ready": {}}
 
 

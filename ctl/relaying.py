@@ -13,18 +13,18 @@ _FIRST_PORTS = range(10_000, 32_000, 1_000)
 def loopback_addresses(inventory: Inventory) -> tuple[Address, ...]:
     """What processes dial instead of each other, in the order of their IDs.
 
-    Each deployment has its own address of the many that loopback has, so that two of them on a
-    host do not meet.
+    Each deployment has addresses of its own among the many that loopback has, so that two of them
+    on a host do not meet, and each process has one, so that it is known when it dials.
     """
     number = zlib.crc32(inventory.deployment.name.encode())
-    host = f"127.{number % 254 + 1}.{number // 254 % 254 + 1}.1"
+    net = f"127.{number % 254 + 1}.{number // 254 % 254 + 1}"
     places = inventory.processes
     taken = {each.address.port for each in places}
     first = next(
         (port for port in _FIRST_PORTS if taken.isdisjoint(range(port, port + len(places)))),
         _FIRST_PORTS[0],
     )
-    return tuple(Address(host, first + each.id) for each in places)
+    return tuple(Address(f"{net}.{each.id % 254 + 1}", first + each.id) for each in places)
 
 
 def relay_of(

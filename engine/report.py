@@ -13,7 +13,8 @@ def describe(failure: Failure) -> str:
     """What is printed of a failure, without a newline at its end."""
     if failure.exit_code in _SETTLED_BEFORE_THE_RUN:
         return f"{failure.traceback}error: {failure.message}"
-    if failure.exit_code == 1 and failure.step is None:
+    # One that says nothing is a program of somebody else.
+    if failure.exit_code == 1 and failure.step is None and failure.traceback:
         return f"{failure.traceback}error: {failure.kind}: this is a bug in hostmesh"
     return failure.render()
 

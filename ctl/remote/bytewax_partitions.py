@@ -1,8 +1,10 @@
 """Makes the recovery partitions of a Bytewax dataflow that belong on one host.
 
     bytewax_partitions <folder> <number of all> <numbers of those that belong here, with commas>
+        <file that remembers the folder>
 
-Partitions that are there stay as they are.
+Partitions that are there stay as they are. Those that are there no more are not made again: with
+an empty one among the others, a dataflow would resume without a part of its state.
 """
 
 import shutil
@@ -18,7 +20,7 @@ _SUFFIX = ".sqlite3"
 
 def main(arguments: list[str]) -> None:
     """Run as a program."""
-    folder, count = Path(arguments[0]), int(arguments[1])
+    folder, count, made = Path(arguments[0]), int(arguments[1]), Path(arguments[3])
     wanted = {f"part-{number}{_SUFFIX}" for number in arguments[2].split(",")}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +31,12 @@ def main(arguments: list[str]) -> None:
             more = "hosts were others then; move them between hosts, or set another `store`"
             _end(_CONFIGURATION, text + more)
         if not there:
+            if made.is_file() and made.read_text(encoding="utf-8") == str(folder):
+                text = f"the recovery store {folder} has lost its {', '.join(sorted(wanted))}; "
+                more = "bring back what was there, or begin anew in another `store`"
+                _end(_CONFIGURATION, text + more)
             _make(folder, count, wanted)
+        made.write_text(str(folder), encoding="utf-8")
     except OSError as error:
         _end(_CANNOT_WRITE, f"the recovery store {folder} cannot be written: {error.strerror}")
 

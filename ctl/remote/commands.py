@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -13,6 +14,9 @@ from ctl.remote.errors import FAILED, RemoteError
 
 _SECONDS = 120.0
 _PAUSE = 0.005
+
+_ABSENT_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'$")
+_FRAME = re.compile(r'File "[^"]*/layers/[0-9a-f]{64}/([^"]+)", line (\d+)')
 
 
 def run(command: dict[str, Any], folder: Path, what: str, fix: str = "") -> None:
@@ -37,11 +41,25 @@ def run(command: dict[str, Any], folder: Path, what: str, fix: str = "") -> None
         msg = f"cannot run {command['argv'][0]}: {error.strerror}"
         raise RemoteError(FAILED, msg) from None
     if code:
-        # The sentence comes last, and is what the operator is to read first.
         said = "\n" + complaint.decode("utf-8", "replace").strip()
+        if absent := _ABSENT_MODULE.search(said):
+            raise _absent_module(code, absent[1], said)
+        # The sentence comes last, and is what the operator is to read first.
         details, _, sentence = said.rpartition("\nerror: ")
         text = f"{sentence}{details}".strip() or f"{what} ended with {code}"
         raise RemoteError(code if code > 0 else FAILED, text)
+
+
+def _absent_module(code: int, module: str, traceback: str) -> RemoteError:
+    """What an operator can do about a module that is not there."""
+    frames = _FRAME.findall(traceback)
+    who = "{}, line {},".format(*frames[-1]) if frames else "the flow"
+    package = module.partition(".")[0]
+    fix = (
+        f'require the package that has it, as in requirements = ["{package}"] in the inventory, '
+        "or name it in `include` if it is a file of yours"
+    )
+    return RemoteError(code, f"{who} imports `{module}`, which is not there", fix)
 
 
 def _run(command: dict[str, Any], folder: Path) -> tuple[int, bytes]:

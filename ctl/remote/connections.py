@@ -60,7 +60,12 @@ def session(leader: int) -> list[int]:
     return found
 
 
-def missing(process: int, addresses: Sequence[Place], connections: Sequence[Connection]) -> str:
+def missing(
+    process: int,
+    addresses: Sequence[Place],
+    connections: Sequence[Connection],
+    hosts: Sequence[str] = (),
+) -> str:
     """Which peers a process has no connection with, for people; nothing if it has all.
 
     Each process dials those with lower IDs and is dialed by those with higher ones.
@@ -69,10 +74,11 @@ def missing(process: int, addresses: Sequence[Place], connections: Sequence[Conn
         process: Its ID.
         addresses: Where each process listens, in the order of their IDs.
         connections: Of the process.
+        hosts: Names of the hosts of the processes, as relays make addresses that tell none.
     """
     remotes = {each.remote for each in connections}
     lacking = [n for n in range(process) if remotes.isdisjoint(_resolved(*addresses[n]))]
-    reasons = [_named(number, addresses) for number in lacking]
+    reasons = [_named(number, addresses, hosts) for number in lacking]
     came = Counter(each.remote[0] for each in connections if each.local[1] == addresses[process][1])
     higher = range(process + 1, len(addresses))
     fewer = len(higher) - came.total()
@@ -82,18 +88,15 @@ def missing(process: int, addresses: Sequence[Place], connections: Sequence[Conn
             n for n in higher if all(host not in came for host, _ in _resolved(*addresses[n]))
         ]
         candidates = absent if len(absent) == fewer else list(higher)
-        which = ", ".join(_named(number, addresses) for number in candidates)
+        which = ", ".join(_named(number, addresses, hosts) for number in candidates)
         reasons.append(which if len(candidates) == fewer else f"{fewer} of {which}")
     return f"no connection with {', '.join(reasons)}" if reasons else ""
 
 
-def _named(number: int, addresses: Sequence[Place]) -> str:
+def _named(number: int, addresses: Sequence[Place], hosts: Sequence[str]) -> str:
     host, port = addresses[number]
-    return (
-        f"process {number} ([{host}]:{port})"
-        if ":" in host
-        else f"process {number} ({host}:{port})"
-    )
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"process {number}{f' on {hosts[number]}' if hosts else ''} ({address})"
 
 
 def _sockets(pid: int) -> Iterator[str]:

@@ -3,8 +3,8 @@
 A launch says one of
 
 - `{"kind": "health", "socket": <path>}`: it answers on a Unix socket, with counters
-- `{"kind": "connections", "process": <id>, "addresses": [[host, port], …]}`: it has a connection
-  with every other process
+- `{"kind": "connections", "process": <id>, "addresses": [[host, port], …],
+  "hosts": [name, …]}`: it has a connection with every other process
 - `{"kind": "tcp", "address": [host, port]}`: it takes connections
 - `{"kind": "http", "address": [host, port], "url": <URL or path>}`: it answers with 2xx or 3xx
 - `{"kind": "log", "pattern": <regular expression>}`: it has written such a line
@@ -76,7 +76,7 @@ def _connections(probe: Mapping[str, Any], asked: Asked) -> Answer:
     # A program may be started by another one, which is what runs here.
     pids = session(asked.pid) if probe.get("session") else [asked.pid]
     connections = [each for pid in pids for each in established(pid)]
-    lack = missing(int(probe["process"]), addresses, connections)
+    lack = missing(int(probe["process"]), addresses, connections, probe.get("hosts", ()))
     return Answer(ready=not lack, reason=lack)
 
 

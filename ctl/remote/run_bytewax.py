@@ -1,6 +1,7 @@
 """Runs one process of a Bytewax dataflow, as `python -m bytewax.run` does, and says how it ends.
 
-    run_bytewax [--check] [--assemble-timeout SECONDS] <arguments of bytewax.run>
+    run_bytewax [--check] <arguments of bytewax.run>
+    run_bytewax --assemble-timeout SECONDS --hosts NAME;… <arguments of bytewax.run>
 
 Bytewax alone waits for ever for a peer that is missing, may not notice that one has died, and
 loses the traceback of an error on a cluster. Here, the first names the peer and ends with 69, the
@@ -16,6 +17,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from importlib.metadata import distribution, distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,7 +29,7 @@ from ctl.remote.witness import Witness
 
 del sys.path[0]
 
-_NOT_LOADED, _UNREACHABLE, _FAILED, _LOST, _INTERRUPTED = 65, 69, 70, 74, 130
+_NOT_LOADED, _UNREACHABLE, _FAILED, _LOST, _VERSION, _INTERRUPTED = 65, 69, 70, 74, 76, 130
 _LOOK_SECONDS = 0.5
 _GLANCE_SECONDS = 0.05
 _SAY_SECONDS = 5.0
@@ -54,18 +57,23 @@ class _Mesh:
     Args:
         process: ID of ours.
         addresses: Of all.
+        hosts: Names of their hosts.
         timeout: Seconds that the others have to come.
     """
 
-    def __init__(self, process: int, addresses: list[Place], timeout: float) -> None:
-        self._process, self._addresses, self._timeout = process, addresses, timeout
+    def __init__(
+        self, process: int, addresses: list[Place], hosts: list[str], timeout: float
+    ) -> None:
+        self._process, self._addresses, self._hosts = process, addresses, hosts
+        self._timeout = timeout
         self.was_whole = False
 
     def look_after(self) -> None:
         """Wait until the mesh is whole, then see that it stays so; end the process if not."""
         began = since = said = time.monotonic()
         while True:
-            lack = missing(self._process, self._addresses, established(os.getpid()))
+            connections = established(os.getpid())
+            lack = missing(self._process, self._addresses, connections, self._hosts)
             now = time.monotonic()
             if not lack:
                 self.was_whole, since = True, now
@@ -85,11 +93,14 @@ class _Run:
     Args:
         run: What runs it, as Bytewax has it.
         check: Whether it is only to be loaded.
+        hosts: Names of the hosts of all processes.
         timeout: Seconds that the other processes have to come.
     """
 
-    def __init__(self, run: Callable[..., Any], *, check: bool, timeout: float) -> None:
-        self._run, self._check, self._timeout = run, check, timeout
+    def __init__(
+        self, run: Callable[..., Any], *, check: bool, hosts: list[str], timeout: float
+    ) -> None:
+        self._run, self._check, self._hosts, self._timeout = run, check, hosts, timeout
         self._witness = Witness(_say)
         self._mesh: _Mesh | None = None
         self._is_loaded = False
@@ -103,7 +114,7 @@ class _Run:
             _watch(step, self._witness)
         addresses = [_place(each) for each in options.get("addresses") or ()]
         if len(addresses) > 1:
-            self._mesh = _Mesh(options["process_id"], addresses, self._timeout)
+            self._mesh = _Mesh(options["process_id"], addresses, self._hosts, self._timeout)
             threading.Thread(target=self._mesh.look_after, daemon=True).start()
         failed = self._witness.failed
         threading.Thread(target=_end_after, args=(failed,), daemon=True).start()
@@ -131,11 +142,16 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--assemble-timeout"]:
         timeout = float(arguments[1])
         del arguments[:2]
+    hosts: list[str] = []
+    if arguments[:1] == ["--hosts"]:
+        hosts = arguments[1].split(";")
+        del arguments[:2]
     try:
+        _refuse_another_version()
         bytewax = importlib.import_module("bytewax._bytewax")
     except ImportError as error:
         _end(_NOT_LOADED, f"error: Bytewax cannot be imported: {error}")
-    run = _Run(bytewax.cli_main, check=check, timeout=timeout)
+    run = _Run(bytewax.cli_main, check=check, hosts=hosts, timeout=timeout)
     # What `bytewax.run` imports from there.
     vars(bytewax)["cli_main"] = run
     sys.argv = ["bytewax.run", *arguments]
@@ -145,6 +161,20 @@ def main(arguments: list[str]) -> None:
         raise
     except BaseException as error:
         run.explain(error)
+
+
+def _refuse_another_version() -> None:
+    """End if the Bytewax that would be imported is not the one that was sent.
+
+    That has no `__init__.py`, so an older one, which has, is taken wherever it is on the path.
+    """
+    spec, sent = find_spec("bytewax"), distribution("bytewax")
+    wanted = Path(str(sent.locate_file("bytewax")))
+    found = Path(spec.origin).parent if spec is not None and spec.origin else wanted
+    if found != wanted and wanted.is_dir():
+        own = next(iter(distributions(name="bytewax", path=[str(found.parent)])), None)
+        text = f"error: {found} is Bytewax {own.version if own else 'of another version'}"
+        _end(_VERSION, f"{text} and hides {sent.version}, which was sent; uninstall it there")
 
 
 def _watch(step: Any, witness: Witness) -> None:

@@ -1,6 +1,6 @@
 """What a runtime is: the launch contract that all engines share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -86,6 +86,20 @@ class ProcessContext:
         host = self.process.host
         return tuple(each for each in self.inventory.processes if each.host == host)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host of each process, in the order of their IDs."""
+        return tuple(each.host.name for each in self.inventory.processes)
+
+    def connected(self, addresses: Sequence[Address]) -> dict[str, Any]:
+        """How this process is asked whether it has a connection with every other one."""
+        return {
+            "kind": "connections",
+            "process": self.process.id,
+            "addresses": [list(each) for each in addresses],
+            "hosts": list(self.hosts),
+        }
+
     def of_code(self, path: str, then: str = "") -> Word:
         """A file of the code layer, and a text right behind it."""
         return place("layers", self.layers.code, path, then=then)
@@ -94,15 +108,17 @@ class ProcessContext:
         """A module of `ctl.remote`, as the file of a program."""
         return place("layers", self.layers.agent, "ctl", "remote", name)
 
+    def of_deployment(self, *parts: object) -> Word:
+        """A file in the folder of the deployment, which stays from start to start."""
+        return place("deployments", self.inventory.deployment.name, *parts)
+
     def of_launch(self, *parts: object) -> Word:
         """A file that is made for this start."""
-        name = self.inventory.deployment.name
-        return place("deployments", name, "launches", self.launch, *parts)
+        return self.of_deployment("launches", self.launch, *parts)
 
     def of_process(self, *parts: object) -> Word:
         """A file in the folder of the process."""
-        name = self.inventory.deployment.name
-        return place("deployments", name, "processes", self.process.id, *parts)
+        return self.of_deployment("processes", self.process.id, *parts)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class BytewaxRuntime(PlainRuntime):
         own = ",".join(str(each.id) for each in context.local_processes)
         program = context.of_agent("bytewax_partitions.py")
         count = str(len(context.inventory.processes))
-        argv = (PYTHON, "-P", program, {"home": recovery.store}, count, own)
+        made = context.of_deployment("recovery-made")
+        argv = (PYTHON, "-P", program, {"home": recovery.store}, count, own, made)
         return (Command(argv, self._env(context)),)
 
     def check(self, context: ProcessContext) -> Command:
@@ -82,12 +83,12 @@ class BytewaxRuntime(PlainRuntime):
         deployment, number = context.inventory.deployment, context.process.id
         timeout = float(context.options.get("assemble_timeout", _ASSEMBLE_SECONDS))
         argv: list[Word] = [PYTHON, "-P", context.of_agent("run_bytewax.py")]
-        argv += ["--assemble-timeout", f"{timeout:g}", _flow(context)]
+        argv += ["--assemble-timeout", f"{timeout:g}", "--hosts", ";".join(context.hosts)]
+        argv.append(_flow(context))
         ready: dict[str, Any] = {"kind": "at_once"}
         if len(context.addresses) > 1:
             argv += ["-i", str(number), "-a", ";".join(map(str, context.addresses))]
-            places = [list(each) for each in context.addresses]
-            ready = {"kind": "connections", "process": number, "addresses": places}
+            ready = context.connected(context.addresses)
         argv += ["-w", str(deployment.workers)]
         if deployment.recovery is not None:
             backup = int(context.options.get("backup_interval", 0))

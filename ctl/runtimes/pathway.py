@@ -81,9 +81,7 @@ class PathwayRuntime(PlainRuntime):
             }
         ready: dict[str, Any] = {"kind": "at_once"}
         if count > 1:
-            places = [list(each) for each in addresses]
-            ready = {"kind": "connections", "process": context.process.id, "addresses": places}
-            ready["session"] = is_apart
+            ready = context.connected(addresses) | {"session": is_apart}
         timeout = context.options.get("assemble_timeout")
         limit = float(timeout) if timeout is not None else None
         return Command(argv, env, ready, ready_timeout=limit)

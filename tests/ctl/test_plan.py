@@ -141,6 +141,13 @@ def test_the_user_s_variables_go_before_the_runtime_s():
     assert process["env"]["ODD"] == "$(a) 'b\n"
 
 
+def test_a_path_of_the_user_comes_behind_what_was_pushed():
+    changed = dataclasses.replace(settings(), env={"PYTHONPATH": "/opt/own"})
+    process = plan(deployment=changed).launch(ALPHA, "l1")["processes"][0]
+    pushed = plan().launch(ALPHA, "l1")["processes"][0]["env"]["PYTHONPATH"]
+    assert process["env"]["PYTHONPATH"] == {"join": [pushed, "/opt/own"]}
+
+
 @pytest.mark.parametrize(
     ("addresses", "insecure", "encrypted"),
     [

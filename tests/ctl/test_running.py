@@ -5,25 +5,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.fleet.test_runtimes import BROKEN, BYTEWAX, RING
+from tests.fleet.test_runtimes import BROKEN, BYTEWAX, PATHWAY, RING, needs_pathway
 
 needs_bytewax = pytest.mark.skipif(
     find_spec("bytewax") is None, reason="no bytewax: it has no wheel for this Python"
 )
-
-PATHWAY = """
-import pathway as pw
-
-
-class Words(pw.Schema):
-    word: str
-
-
-words = pw.debug.table_from_rows(Words, [(word,) for word in "a rose is a rose".split()])
-counts = words.groupby(words.word).reduce(words.word, n=pw.reducers.count())
-pw.io.jsonlines.write(counts, "counts.jsonl")
-pw.run(monitoring_level=pw.MonitoringLevel.NONE)
-"""
 
 
 @pytest.fixture
@@ -59,9 +45,16 @@ def test_a_ring_of_commands(run_here):
     assert ran.stdout.count("the sum is 6") == 3
 
 
+def test_a_command_that_fails(run_here):
+    ran = run_here("command", "raise LookupError('no roses here')")
+    assert ran.returncode == 1
+    assert "LookupError: no roses here" in ran.stderr
+    assert "ended with exit code 1" in ran.stderr
+    assert "bug" not in ran.stderr
+
+
+@needs_pathway
 def test_a_pathway_program(run_here, tmp_path):
-    if find_spec("pathway") is None:
-        pytest.skip("no pathway: it has more than a gigabyte, so it is not installed with the rest")
     ran = run_here("pathway", PATHWAY, "-p", "2")
     assert ran.returncode == 0, ran.stderr
     rows = map(json.loads, (tmp_path / "counts.jsonl").read_text().splitlines())

@@ -221,7 +221,12 @@ flow = seasons()
         ("late.py:nothing", ticking("one"), 66, ["nothing", "late.py"]),
         ("late.py", RAISES, 65, ["LookupError: no such season", 'late.py", line 5', "line 2"]),
         # The operator has it, the hosts do not.
-        ("late.py", "import typer\n" + ticking("one"), 65, ["No module named 'typer'"]),
+        (
+            "late.py",
+            "import typer\n" + ticking("one"),
+            65,
+            ["late.py, line 1, imports `typer`, which is not there", 'requirements = ["typer"]'],
+        ),
     ],
     ids=["no variable", "raises", "no module"],
 )
@@ -253,7 +258,7 @@ def test_a_module_that_one_host_lacks(docker_fleet: Fleet) -> None:
     failed = site.ctl(*DEPLOY)
     assert failed.returncode == 65, failed.stderr
     _, _, report = failed.stderr.partition("error: ")
-    lacks = r"^  beta  .*flow\.py failed while it was loaded: .* No module named 'roses'$"
+    lacks = r"^  beta  flow\.py, line 1, imports `roses`, which is not there$"
     assert re.search(lacks, report, re.MULTILINE), report
     assert "alpha" not in report
     assert "exit 65; nothing was changed" in report

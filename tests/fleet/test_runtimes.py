@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
 from tests.fleet.hosts import FleetHost, Ran
+from tests.fleet.refusing import refused
 from tests.fleet.site import Site
 
 BYTEWAX = """
@@ -208,6 +210,26 @@ def test_bytewax_resumes_after_processes_and_hosts_were_killed(docker_fleet: Fle
     assert {line for line in said(site) if line.startswith("(")} == wanted
 
 
+def test_a_recovery_partition_that_was_lost_is_not_made_again(fleet: Fleet) -> None:
+    site = fleet.site()
+    hosts = fleet(2)
+    options = {"runtime": "bytewax", "recovery": {"store": "~/recovery", "interval": 1}}
+    site.inventory(hosts, deployment=options)
+    site.write("flow.py", BYTEWAX)
+    for _ in range(2):
+        assert deploy(site).returncode == 0
+    hosts[1].run("rm", "-r", "recovery")
+    lost = r"the recovery store .*/recovery has lost its part-1\.sqlite3; .* another `store`"
+    report = refused(deploy(site), 78, beta=lost)
+    assert "nothing was changed" in report
+    assert not hosts[1].run("find", "recovery", "-name", "*.sqlite3")
+    options["recovery"] = {"store": "~/anew", "interval": 1}
+    site.inventory(hosts, deployment=options)
+    anew = deploy(site)
+    assert anew.returncode == 0, anew.stderr
+    assert hosts[1].run("ls", "anew") == "part-1.sqlite3\n"
+
+
 def test_a_traceback_of_a_bytewax_flow_is_kept(fleet: Fleet) -> None:
     site = fleet.site()
     site.inventory(fleet(2), deployment={"runtime": "bytewax"})
@@ -286,3 +308,37 @@ def test_pathway_on_several_hosts_needs_a_licence_key(fleet: Fleet) -> None:
     refused = deploy(site)
     assert refused.returncode == 78, refused.stderr
     assert "only with a licence key" in refused.stderr
+
+
+needs_pathway = pytest.mark.skipif(
+    find_spec("pathway") is None,
+    reason="no pathway: it has more than a gigabyte, so it is not installed with the rest",
+)
+
+PATHWAY = """
+import pathway as pw
+
+
+class Words(pw.Schema):
+    word: str
+
+
+words = pw.debug.table_from_rows(Words, [(word,) for word in "a rose is a rose".split()])
+counts = words.groupby(words.word).reduce(words.word, n=pw.reducers.count())
+pw.io.jsonlines.write(counts, "counts.jsonl")
+pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+"""
+
+
+@needs_pathway
+@pytest.mark.timeout(900)
+def test_pathway_on_one_host(loopback_fleet: Fleet) -> None:
+    site, [host] = loopback_fleet.site(), loopback_fleet(1)
+    options = {"runtime": "pathway"}
+    site.inventory([host], processes=2, deployment=options, keys={"alpha": {"workdir": "~"}})
+    site.write("flow.py", PATHWAY)
+    deployed = site.ctl("deploy", "inventory.toml", "flow.py", "--follow", timeout=600)
+    assert deployed.returncode == 0, deployed.stderr
+    rows = map(json.loads, host.read("counts.jsonl").splitlines())
+    assert {row["word"]: row["n"] for row in rows} == {"a": 2, "rose": 2, "is": 1}
+    assert states(site) == ["finished"] * 2

@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ctl.remote.relay.frames import HEADER_BYTES, Decoder, FrameError, Word, word, write_header
@@ -36,6 +36,7 @@ class Shared:
     Args:
         loop: Their loop.
         engine: Where the engine of this process listens.
+        locals: Where it dials each peer, which is also what it sees each come from.
         dial: Prepares an attempt to make the link to a peer.
         report: Is told why there is no link to a peer, or None once its engine is joined.
         began: Is called with each connection, and each farewell to a part of it.
@@ -46,6 +47,7 @@ class Shared:
 
     loop: Loop
     engine: Place
+    locals: Mapping[int, Place]
     dial: Callable[[int, Callable[[Link | str], None]], Dialing]
     report: Callable[[int, str | None], None]
     began: Callable[[object], None]
@@ -101,7 +103,7 @@ class Carrier:
     # The engine.
 
     def _connect(self) -> None:
-        sock = begin(self._shared.engine)
+        sock = begin(self._shared.engine, self._shared.locals[self._peer][0])
         if sock is None:
             self._do(self._joint.refused())
             return

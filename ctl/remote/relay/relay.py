@@ -60,7 +60,13 @@ class Relay:
         self._half_open: dict[socket.socket, Handshake] = {}
         self._is_draining = False
         self._shared = Shared(
-            loop, settings.engine, self._dialing, self._report, self._open.add, self._done
+            loop,
+            settings.engine,
+            {peer.id: peer.local for peer in settings.peers},
+            self._dialing,
+            self._report,
+            self._open.add,
+            self._done,
         )
         self._doors: dict[socket.socket, _Door] = {}
         try:

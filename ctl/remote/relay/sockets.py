@@ -43,12 +43,13 @@ def listen(place: Place, *, shared: bool) -> socket.socket:
     return sock
 
 
-def begin(place: Place) -> socket.socket | None:
-    """Begin to connect to an address of loopback; None if nobody listens there."""
+def begin(place: Place, source: str) -> socket.socket | None:
+    """Begin to connect to an address of loopback from another; None if nobody listens there."""
     family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         tune(sock)
+        sock.bind((source, 0))
         with contextlib.suppress(*WOULD_WAIT):
             sock.connect(place)
     except OSError:

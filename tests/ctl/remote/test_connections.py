@@ -64,6 +64,12 @@ def test_who_was_not_reached_is_named():
     )
 
 
+def test_who_is_missing_is_named_with_the_name_of_its_host():
+    assert missing(0, THREE[:2], [], ("alpha", "beta")) == (
+        "no connection with process 1 on beta (10.0.0.2:9000)"
+    )
+
+
 def test_who_did_not_come_is_named_by_the_host():
     places = [THREE[0], ("10.0.0.2", 9000), ("10.0.0.3", 9000)]
     came = [Connection(("10.0.0.1", 9000), ("10.0.0.3", 40000))]

@@ -43,6 +43,11 @@ def idle(*relays):
     eventually(lambda: not any(each.relay.connections for each in relays), "the end of all")
 
 
+def test_a_connection_comes_from_the_address_of_who_has_dialed(hosts, joined):
+    _, far = joined
+    assert far.getpeername()[0] == hosts.local(0)[0]
+
+
 def test_data_goes_both_ways_at_once(joined):
     sent = [os.urandom(20 << 20) for _ in joined]
 
