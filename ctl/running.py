@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ctl.errors import CtlError, UnreachableError, UsageError
+from ctl.errors import UnreachableError, UsageError
 from ctl.inventory import DeploymentSettings, Host, Inventory
 from ctl.runtimes import Layers, ProcessContext, Word, find_runtime
 from engine.errors import PeerUnavailableError
@@ -44,6 +44,7 @@ def run_here(runtime: str, flow: str, processes: int, workers: int) -> int:
 class _Programs:
     def __init__(self, name: str, flow: str, processes: int, workers: int) -> None:
         self._runtime = find_runtime(name)
+        self._runtime.refuse_flow(flow)
         reference = FlowReference.parse(flow)
         path = Path.cwd() / reference.place
         self._folder = path.parent if reference.is_file else Path.cwd()
@@ -109,7 +110,7 @@ class _Programs:
         folders = {_CODE: self._folder, _AGENT: Path(__file__).resolve().parents[1]}
         if kind != "layers" or name not in folders:
             msg = f"runtime {self._runtime.name} cannot run without hosts"
-            raise CtlError(msg)
+            raise UsageError(msg, 'deploy it; a host may be this machine: transport = "local"')
         return str(folders[name].joinpath(*parts)) + str(word["then"])
 
 
