@@ -40,12 +40,21 @@ FETCHED_BYTES = 8 << 30
 
 @dataclass(frozen=True)
 class Place:
-    """An operator and the hosts of one runtime."""
+    """An operator and the hosts of one runtime.
+
+    Args:
+        kind: The runtime.
+        site: The operator.
+        fleet: Has the hosts.
+        hosts: All of them.
+        python_path: By which the operator's machine has what a run there requires.
+    """
 
     kind: Kind
     site: Site
     fleet: Fleet
     hosts: list[FleetHost]
+    python_path: str
 
     def inventory(self, **deployment: object) -> None:
         """Two processes, on as many hosts as may be."""
@@ -139,16 +148,16 @@ def own_place(
     folder = tmp_path_factory.mktemp(kind.runtime)
     fleet = Fleet(loopback_pool, folder)
     site = fleet.site()
-    if kind.runtime == "script":
-        scripting(site)
-    if kind.runtime == "pathway":
-        # Stays, so that the next run of the tests has nothing to download.
-        site.env["UV_CACHE_DIR"] = str(repository / ".data" / "uv")
-        pathway_in(folder / "pathway", site.env)
-        # Runs on this machine use what is installed here.
-        site.env["PYTHONPATH"] = str(folder / "pathway")
     try:
-        yield Place(kind, site, fleet, fleet(kind.hosts))
+        if kind.runtime == "script":
+            scripting(site)
+        python_path = site.env.get("PYTHONPATH", "")
+        if kind.runtime == "pathway":
+            # Stays, so that the next run of the tests has nothing to download.
+            site.env["UV_CACHE_DIR"] = str(repository / ".data" / "uv")
+            python_path = str(folder / "pathway")
+            pathway_in(Path(python_path), site.env)
+        yield Place(kind, site, fleet, fleet(kind.hosts), python_path)
     finally:
         fleet.close()
         for host in fleet.hosts:
@@ -265,7 +274,8 @@ def test_values_arrive_as_they_are(place: Place) -> None:
 def test_a_run_on_this_machine(place: Place) -> None:
     kind = place.kind
     place.site.write("flow.py", kind.ending)
-    ran = place.site.ctl("run", "--runtime", kind.runtime, "flow.py", "-p", "2")
+    words = ("run", "--runtime", kind.runtime, "flow.py", "-p", "2")
+    ran = place.site.ctl(*words, PYTHONPATH=place.python_path)
     if kind.run_refused:
         assert kind.run_refused in refused(ran, 64)
         return
@@ -275,7 +285,7 @@ def test_a_run_on_this_machine(place: Place) -> None:
     assert [line for line in said if line in kind.ended] == list(kind.ended)
 
     place.site.write("flow.py", kind.program("one"))
-    run = place.site.ctl_start("run", "--runtime", kind.runtime, "flow.py", "-p", "2")
+    run = place.site.ctl_start(*words, PYTHONPATH=place.python_path)
     eventually(lambda: run.out.count(TOLD) == 2, "both run")
     run.prints("tick ")
     run.send(signal.SIGINT)
