@@ -98,7 +98,12 @@ class Deployment:
         return self.inventory.deployment.name
 
     def check(self) -> CheckReport:
-        """Look whether all hosts are fit for a deploy; every failure is in the report."""
+        """Look whether all hosts are fit for a deploy; every failure is in the report.
+
+        Raises:
+            CtlError: If the runtime cannot do what the inventory asks for.
+        """
+        self.runtime.refuse(self.inventory)
         with self._connected() as (fleet, outcome):
             facts = {name: session.facts for name, session in fleet.sessions.items()}
             offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
@@ -125,8 +130,9 @@ class Deployment:
         """
         started = time.monotonic()
         self.runtime.refuse(self.inventory)
-        code, layers = self._code(flow), self._layers()
         named = flow if isinstance(flow, str) else None
+        self.runtime.refuse_flow(named)
+        code, layers = self._code(flow), self._layers()
         wanted = wanted_by(named, self.inventory, self.runtime)
         secrets = read_secrets(self.inventory, os.environ)
         redact.hide(*secrets.values())

@@ -7,14 +7,16 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ctl.errors import CtlError, UnreachableError, UsageError
+from ctl.errors import UnreachableError, UsageError
 from ctl.inventory import DeploymentSettings, Host, Inventory
 from ctl.remote.words import fill_in
 from ctl.runtimes import Layers, ProcessContext, Word, find_runtime
 from engine.errors import PeerUnavailableError
+from engine.failure import Failure
 from engine.flows import FlowReference
 from engine.launch import launch
 from engine.local import Child, LocalCluster
@@ -41,9 +43,31 @@ def run_here(runtime: str, flow: str, processes: int, workers: int) -> int:
     return launch(cluster, programs.start)
 
 
+@dataclass
+class _Program(Child):
+    """A process that, unlike one of our own engine, neither stops the others nor reports its end.
+
+    Args:
+        cluster: All that were started, this one among them.
+    """
+
+    cluster: "list[_Program]" = field(default_factory=list)
+
+    def send(self, number: int) -> None:
+        """Send all of them a signal, each once."""
+        for each in self.cluster:
+            if number not in each.sent:
+                super(_Program, each).send(number)
+
+    def unexplained(self) -> Failure | None:
+        """Why it ended; after it was told to end, the way it does so is its own affair."""
+        return None if self.sent else super().unexplained()
+
+
 class _Programs:
     def __init__(self, name: str, flow: str, processes: int, workers: int) -> None:
         self._runtime = find_runtime(name)
+        self._runtime.refuse_flow(flow)
         reference = FlowReference.parse(flow)
         path = Path.cwd() / reference.place
         self._folder = path.parent if reference.is_file else Path.cwd()
@@ -78,6 +102,7 @@ class _Programs:
         addresses = tuple(each.address for each in places)
         made = time.strftime("%Y%m%dT%H%M%S-local", time.gmtime())
         layers = Layers(_CODE, _AGENT, requirements=None)
+        cluster: list[_Program] = []
         with ExitStack() as blocked:
             # A signal waits until there is somebody to pass it on to.
             numbers = (signal.SIGINT, signal.SIGTERM)
@@ -93,7 +118,13 @@ class _Programs:
                 env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
                 words = [self._word(word) for word in command.argv]
                 popen = _open(place.id, words, {**environ, **env})
-                yield Child.of(place.id, str(place.address), popen, _nothing(), writers(place.id))
+                child = _Program.of(
+                    place.id, str(place.address), popen, _nothing(), writers(place.id)
+                )
+                assert isinstance(child, _Program)
+                child.cluster = cluster
+                cluster.append(child)
+                yield child
 
     def _word(self, word: Word) -> str:
         """What a host would make of it, here."""
@@ -104,7 +135,7 @@ class _Programs:
         folders = {_CODE: self._folder, _AGENT: Path(__file__).resolve().parents[1]}
         if kind != "layers" or name not in folders:
             msg = f"runtime {self._runtime.name} cannot run without hosts"
-            raise CtlError(msg)
+            raise UsageError(msg, 'deploy it; a host may be this machine: transport = "local"')
         return str(folders[name].joinpath(*parts))
 
 

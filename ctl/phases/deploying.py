@@ -290,6 +290,9 @@ class Deploy:
             text += "\n" + "\n".join(f"    {line}" for line in cause.splitlines())
         if code is None:
             return LostError(text)
+        if code == CtlError.exit_code:
+            # For us a bug of ours, but any Python program ends so after an exception.
+            return ProcessFailedError(text)
         return BY_EXIT_CODE.get(code, ProcessFailedError)(text)
 
     def _first_cause(self, error: HostsError) -> HostsError:

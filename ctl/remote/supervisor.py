@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ctl.remote.errors import UNREACHABLE, cannot_write
+from ctl.remote.errors import LOST, UNREACHABLE, cannot_write
 from ctl.remote.guard import Guard, dying_with_us
 from ctl.remote.logfile import Lines, LogWriter
 from ctl.remote.relaying import RelayProcess
@@ -102,10 +102,10 @@ class Supervisor:
     def _final(self, code: int) -> str:
         if self._stopping:
             return "stopped"
-        if code != 0:
-            return "failed"
-        # Peers that were told before us may have ended the whole cluster in order.
-        return "stopped" if (self.folder / "stop.json").exists() else "finished"
+        # Peers that were told before us may have ended the whole cluster, or just left us alone.
+        if code in (0, LOST) and (self.folder / "stop.json").exists():
+            return "stopped"
+        return "finished" if code == 0 else "failed"
 
     def _run_once(self) -> int:
         self._tail.clear()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ctl.errors import UsageError
 from ctl.inventory import Check, Inventory, ProcessPlace
 from engine.settings import Address
 
@@ -166,6 +167,16 @@ class Runtime(Protocol):
             CtlError: If it cannot.
         """
 
+    def refuse_flow(self, flow: str | None) -> None:
+        """Look whether it can run a flow, as far as its name tells.
+
+        Args:
+            flow: The FLOW argument; None for a dataflow that was built in this process.
+
+        Raises:
+            CtlError: If it cannot.
+        """
+
     def warnings(self, inventory: Inventory) -> tuple[str, ...]:
         """Sentences about what an inventory risks."""
 
@@ -185,6 +196,7 @@ class Runtime(Protocol):
 class PlainRuntime:
     """What most runtimes have in common, to derive from."""
 
+    name: str
     needs_engine = False
     requirements: tuple[str, ...] = ()
     options: Mapping[str, Check] = {}
@@ -195,6 +207,16 @@ class PlainRuntime:
 
     def refuse(self, inventory: Inventory) -> None:
         """It can do all that an inventory asks for."""
+
+    def refuse_flow(self, flow: str | None) -> None:
+        """It runs what has a name, and not a dataflow of our own engine.
+
+        Raises:
+            UsageError: If it has none.
+        """
+        if flow is None:
+            msg = f'runtime = "{self.name}" runs no dataflow that was built in a notebook'
+            raise UsageError(msg, "write it to a file, or use our own engine")
 
     def warnings(self, inventory: Inventory) -> tuple[str, ...]:
         """A mesh that nobody protects is one."""

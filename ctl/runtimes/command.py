@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ctl.errors import InventoryError
+from ctl.errors import InventoryError, UsageError
 from ctl.inventory import RUNTIMES, Inventory
 from ctl.runtimes.base import PYTHON, Command, PlainRuntime, ProcessContext, Word, place
 
@@ -48,6 +48,17 @@ class CommandRuntime(PlainRuntime):
             where = inventory.where("deployment", "recovery")
             msg = f'{where}: runtime = "command" knows nothing of recovery'
             raise InventoryError(msg, "leave it out, and have the program resume by itself")
+
+    def refuse_flow(self, flow: str | None) -> None:
+        """Look whether a flow is a program as a whole.
+
+        Raises:
+            UsageError: If it is something in one.
+        """
+        super().refuse_flow(flow)
+        if flow is not None and ":" in flow and not flow.endswith(".py"):
+            msg = f'runtime = "command" runs programs, and {flow!r} is something in one'
+            raise UsageError(msg, "name the file alone, and put arguments into `command`")
 
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""

@@ -26,6 +26,9 @@ class EngineRuntime(PlainRuntime):
         """It has one of its own."""
         return "own"
 
+    def refuse_flow(self, flow: str | None) -> None:
+        """It runs a dataflow that was built in this process as well."""
+
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""
         inventory, place_ = context.inventory, context.process

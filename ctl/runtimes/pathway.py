@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from ctl.errors import InventoryError
+from ctl.errors import InventoryError, UsageError
 from ctl.inventory import RUNTIMES, Inventory
 from ctl.runtimes.base import PYTHON, Command, PlainRuntime, ProcessContext, Word
 from engine.settings import Address
@@ -44,6 +44,17 @@ class PathwayRuntime(PlainRuntime):
             raise InventoryError(
                 msg, f'write {_KEY} = {{ env = "{_KEY}" }} in [deployment.secrets]'
             )
+
+    def refuse_flow(self, flow: str | None) -> None:
+        """Look whether a flow is the file of a program.
+
+        Raises:
+            UsageError: If it is not.
+        """
+        super().refuse_flow(flow)
+        if flow is not None and not flow.endswith(".py"):
+            msg = f"Pathway runs the file of a program, and {flow!r} is none"
+            raise UsageError(msg, "name a file, as in program.py, and use `env` for arguments")
 
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""

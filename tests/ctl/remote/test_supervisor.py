@@ -91,7 +91,7 @@ def test_a_stop_in_order(machine):
     assert ("o", "bye") in log(folder)
 
 
-@pytest.mark.parametrize(("code", "state"), [(0, "stopped"), (3, "failed")])
+@pytest.mark.parametrize(("code", "state"), [(0, "stopped"), (74, "stopped"), (3, "failed")])
 def test_the_end_of_a_cluster_that_others_were_told_of(machine, code, state):
     waiting = "until [ -e go ]; do sleep 0.02; done"
     folder = machine.start("L1", *shell(f"echo up; {waiting}; exit {code}"))

@@ -1,11 +1,12 @@
 """What each runtime makes of an inventory."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ctl.errors import InventoryError
+from ctl.errors import InventoryError, UsageError
 from ctl.inventory import Inventory, read
 from ctl.layers import Entry, Layer
 from ctl.layers.code import CodeLayer
@@ -209,3 +210,34 @@ def test_pathway_on_several_hosts_is_started_by_its_own_command():
 )
 def test_what_pathway_cannot_do(lines, problem):
     assert problem in refused("pathway", lines)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "flow", "problem"),
+    [
+        ("pathway", "flow.py:build('x')", "runs the file of a program"),
+        ("pathway", "flow", "runs the file of a program"),
+        ("command", "flow.py:build", "is something in one"),
+        ("bytewax", None, 'runtime = "bytewax" runs no dataflow that was built in a notebook'),
+        ("pathway", None, "built in a notebook"),
+        ("command", None, "built in a notebook"),
+    ],
+)
+def test_a_flow_that_a_runtime_cannot_run(runtime, flow, problem):
+    with pytest.raises(UsageError, match=re.escape(problem)):
+        find_runtime(runtime).refuse_flow(flow)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "flow"),
+    [
+        ("engine", None),
+        ("engine", "flow:build('a:b')"),
+        ("bytewax", "flow.py:build('x')"),
+        ("pathway", "a folder/flow.py"),
+        ("command", "a:folder/flow.py"),
+        ("command", "module"),
+    ],
+)
+def test_a_flow_that_a_runtime_can_run(runtime, flow):
+    find_runtime(runtime).refuse_flow(flow)

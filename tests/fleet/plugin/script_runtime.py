@@ -1,11 +1,14 @@
 """A runtime as another package may bring it: runs a Python script, and starts it again.
 
 With this folder on `PYTHONPATH`, `runtime = "script"` in an inventory means it. It is light, and
-its processes know nothing of each other. A script finds its process id in `PROCESS`.
+its processes know nothing of each other. A script finds its process id in `PROCESS`. It is ready
+at once, or when it has printed what `ready_line` in the inventory matches.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from ctl.inventory import Check
 from ctl.runtimes import Command, PlainRuntime, ProcessContext, place
 
 FOLDER = Path(__file__).parent
@@ -43,6 +46,7 @@ class ScriptRuntime(PlainRuntime):
     """`python -c`, with a few lines around the script that say that it is ready."""
 
     name = "script"
+    options: Mapping[str, Check] = {"ready_line": str}
 
     def process(self, context: ProcessContext) -> Command:
         socket = context.of_process("health.sock")
@@ -50,7 +54,11 @@ class ScriptRuntime(PlainRuntime):
         return Command(
             ({"python": None}, "-P", "-u", "-c", PROGRAM, socket, script),
             {"PROCESS": str(context.process.id)},
-            ready={"kind": "health", "socket": socket},
+            ready=(
+                {"kind": "log", "pattern": pattern}
+                if (pattern := context.options.get("ready_line"))
+                else {"kind": "health", "socket": socket}
+            ),
             restart={"codes": [70, 74], "signals": True},
         )
 
