@@ -203,6 +203,12 @@ class Outbound:
         """Whether anything waits at all."""
         return any(self._waiting)
 
+    def send_full(self) -> None:
+        """Send what waits and is worth a message, as far as there is credit."""
+        for index, credit in enumerate(self.credit):
+            if credit > 0 and self._is_full(index):
+                self._send(index)
+
     def flush(self) -> bool:
         """Send what waits, as far as there is credit; tell whether all is sent."""
         done = True

@@ -268,7 +268,7 @@ class Stage:
         """Pull parked output to its end; tell whether there was credit to do so."""
         stack = self._stack
         while stack:
-            if self._waits_for_credit():
+            if not self._has_room():
                 return False
             node, chunks = stack[-1]
             self._context.log.step = node.step_id
@@ -285,6 +285,15 @@ class Stage:
             self._emit(node, 0, chunk, todo)
             del chunk
             self._push(todo)
+        return self._has_room()
+
+    def _has_room(self) -> bool:
+        """Whether more may be made: what was made before goes first, or it would pile up."""
+        for outbound in self.outbounds:
+            try:
+                outbound.send_full()
+            except BaseException as error:
+                self._context.fail(outbound.exchange.step_id, error)
         return not self._waits_for_credit()
 
     def _flush(self, outbound: Outbound) -> bool:

@@ -96,6 +96,24 @@ items = op.input("inp", flow, MixedSource())
 op.output("out", op.stateful_map("slow", items, slow), CountSink())
 """
 
+KILOBYTES = """
+class Kilobytes(StatelessSourcePartition):
+    def __init__(self, batches):
+        self.left = batches
+    def next_batch(self):
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return [("hot", bytes(1000)) for n in range(1000)]
+
+class KilobyteSource(DynamicSource):
+    def build(self, step_id, worker_index, worker_count):
+        return Kilobytes(150 if worker_index == 1 else 0)
+
+items = op.input("inp", flow, KilobyteSource())
+op.output("out", op.stateful_map("length", items, lambda s, v: (None, len(v))), CountSink())
+"""
+
 MEASURE = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:])
@@ -112,6 +130,7 @@ sys.exit(done.returncode)
         pytest.param(HOT_KEY, "-p2", 20_000, id="a hot key"),
         pytest.param(INFLATING_MAP, "-p1", 100, id="a map that makes much of little"),
         pytest.param(MIXED_SIZES, "-p2", 300, id="small items and large ones"),
+        pytest.param(KILOBYTES, "-p2", 150_000, id="batches of several messages"),
         pytest.param(HUGE_FLAT_MAP, "-p2", 100_000, id="a huge flat_map"),
     ],
 )
