@@ -76,7 +76,7 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 random.seed(1)
-LINES = [" ".join(f"w{random.paretovariate(1):.0f}" for _ in range(10)) for _ in range(50_000)]
+LINES = [" ".join(f"w{random.paretovariate(1):.0f}" for _ in range(10)) for _ in range(200_000)]
 began = []
 
 
@@ -411,7 +411,7 @@ def relay_bytewax(bench: Bench) -> None:
                 ran = site.ctl("deploy", f"{mesh}.toml", "flow.py", "--follow", timeout=300)
                 assert ran.returncode == 0, ran.stderr
                 lines = [each.split()[-2:] for each in ran.stdout.splitlines() if "counted" in each]
-                assert sum(int(total) for total, _ in lines) == 10 * 50_000 * len(hosts)
+                assert sum(int(total) for total, _ in lines) == 10 * 200_000 * len(hosts)
                 if round_:
                     taken.append(max(float(each) for _, each in lines))
     medians = {mesh: statistics.median(taken) for mesh, taken in seconds.items()}

@@ -83,6 +83,7 @@ def receive(root: Root, digest: str, take: Callable[[], bytes]) -> None:
 
 
 def _extract(stream: io.RawIOBase, folder: Path) -> None:
+    made: set[Path] = set()
     with tarfile.open(fileobj=io.BufferedReader(stream, 1 << 16), mode="r|gz") as archive:
         for member in archive:
             path = PurePosixPath(member.name)
@@ -90,7 +91,9 @@ def _extract(stream: io.RawIOBase, folder: Path) -> None:
                 msg = f"{member.name!r} has no place in a layer"
                 raise tarfile.TarError(msg)
             target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
             mode = 0o700 if member.mode & 0o100 else 0o600
             fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
             source = archive.extractfile(member)
