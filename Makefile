@@ -36,6 +36,7 @@ lint: $(INSTALLED)  ## Check style and types
 bench: $(INSTALLED)  ## Measure beside the peers, and ctl on containers
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.tls
+	$(BIN)/python -m benchmarks.relay
 	$(BIN)/python -m benchmarks.fleet
 
 coverage: $(INSTALLED) $(FLIGHTS)  ## Show the lines that no test runs
