@@ -35,6 +35,10 @@ READY_TIMEOUT_S = 120.0
 """Seconds that processes of the new one have to become ready."""
 
 
+class _GivenUpError(CtlError):
+    """A host that might have become ready; it explains nothing."""
+
+
 @dataclass
 class Deploy:
     """One deploy.
@@ -63,7 +67,7 @@ class Deploy:
         self._problem = f"{self._name} not deployed"
         self._looks: dict[str, dict[str, Any]] = {}
         self._pushed_bytes = 0
-        self._switched = False
+        self._switched = self._gave_up = False
 
     def run(self) -> Deployed:
         """Go through all phases.
@@ -229,6 +233,9 @@ class Deploy:
                 # The others would wait for it until their time is up.
                 self._give_up_others(session)
                 raise
+            if self._gave_up:
+                msg = "not waited for, since another host has failed"
+                raise _GivenUpError(msg)
 
         try:
             self.fleet.phase("ready", await_ready, self._problem, hosts)
@@ -236,6 +243,7 @@ class Deploy:
             raise self._first_cause(error) from None
 
     def _give_up_others(self, failed: Session) -> None:
+        self._gave_up = True
         for session in self.fleet.sessions.values():
             if session is not failed:
                 session.interrupt()
@@ -297,5 +305,6 @@ class Deploy:
 
     def _first_cause(self, error: HostsError) -> HostsError:
         """Put the failure that the others follow from first: a lost peer is a consequence."""
-        order = sorted(error.failures.items(), key=lambda item: isinstance(item[1], LostError))
-        return HostsError(error.problem, dict(order))
+        found = [item for item in error.failures.items() if not isinstance(item[1], _GivenUpError)]
+        found.sort(key=lambda item: isinstance(item[1], LostError))
+        return HostsError(error.problem, dict(found))

@@ -112,6 +112,20 @@ def test_a_flow_that_fails_is_undone_and_explained(fleet: Fleet) -> None:
     eventually(lambda: states(site) == ["running"] * 2, "the old release runs again")
 
 
+def test_a_host_that_was_not_waited_for_is_not_called_ready(loopback_fleet: Fleet) -> None:
+    site = loopback_fleet.site()
+    program = "import sys, time\nsys.exit(3) if sys.argv[1] == '0' else time.sleep(3600)\n"
+    command = {"command": ["python", "flow.py", "{process_id}"], "ready": {"log": "never"}}
+    site.inventory(loopback_fleet(2), deployment={"runtime": "command", **command})
+    site.write("flow.py", program)
+    failed = site.ctl("deploy", "inventory.toml", "flow.py")
+    assert failed.returncode == 70, failed.stderr
+    assert "✓ ready" not in failed.stderr
+    assert "beta   ✗ ready  not waited for, since another host has failed\n" in failed.stderr
+    assert "process 0 ended with exit code 3" in failed.stderr.partition("error: ")[2]
+    assert "beta" not in failed.stderr.partition("error: ")[2]
+
+
 def test_the_first_deploy_that_fails_leaves_nothing(fleet: Fleet) -> None:
     site = fleet.site()
     hosts = fleet(2)
