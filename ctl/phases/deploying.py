@@ -67,7 +67,7 @@ class Deploy:
         self._problem = f"{self._name} not deployed"
         self._looks: dict[str, dict[str, Any]] = {}
         self._pushed_bytes = 0
-        self._switched = self._gave_up = False
+        self._switched = self._gave_up = self._lost = False
 
     def run(self) -> Deployed:
         """Go through all phases.
@@ -127,8 +127,15 @@ class Deploy:
     def _lock(self) -> None:
         outcome = self.fleet.lock(self._name, self.who)
         for host, mended in outcome.results.items():
-            if mended:
-                self.progress.note(f"{host}: {mended}")
+            if mended is None:
+                continue
+            text = "put back what a cut-off deploy had left"
+            if mended["problem"] is not None:
+                self._lost = True
+                text = (
+                    f"what a cut-off deploy has ended cannot be started again: {mended['problem']}"
+                )
+            self.progress.note(f"{host}: {text}")
         if outcome.failures:
             self.progress.phase("check", None, "failed")
             raise HostsError(self._problem, outcome.failures)
@@ -208,6 +215,11 @@ class Deploy:
         return files
 
     def _switch(self) -> None:
+        begun = self.fleet.each(lambda session: session.ask("begin_switch", launch=self._launch))
+        if begun.failures:
+            self.fleet.each(lambda session: session.ask("forget_switch"))
+            self.progress.phase("switch", None, "failed")
+            raise HostsError(self._problem, begun.failures)
         self._switched = True
         self.fleet.phase(
             "switch",
@@ -268,6 +280,8 @@ class Deploy:
         release = next(
             (look["current"]["release"] for look in self._looks.values() if look["current"]), None
         )
+        if self._lost:
+            return f"release {(release or '')[:6]} could not be started again everywhere"
         if release is None:
             return "nothing was left behind" if self._switched else "nothing was changed"
         return f"release {release[:6]} still runs" if self._switched else "nothing was changed"

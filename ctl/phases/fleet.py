@@ -13,6 +13,9 @@ from ctl.transport.session import Session
 
 T = TypeVar("T")
 
+Mended = Mapping[str, Any] | None
+"""As `ctl.remote.deployments.Deployment.mend` has it."""
+
 AT_ONCE = 32
 """Hosts at once."""
 
@@ -91,7 +94,7 @@ class Fleet:
         chosen = self.hosts if hosts is None else list(hosts)
         return on_each(chosen, lambda host: work(self.sessions[host.name]), self._pool)
 
-    def lock(self, deployment: str, who: Mapping[str, Any]) -> Outcome[str | None]:
+    def lock(self, deployment: str, who: Mapping[str, Any]) -> Outcome[Mended]:
         """Lock a deployment on all hosts; if the first refuses, on none.
 
         So of two operators one gets all, and the other nothing.
@@ -101,11 +104,11 @@ class Fleet:
             who: Who wants it: `user`, `host`, `command`, `since`.
 
         Returns:
-            What a cut-off deploy had left and was put right on each, if anything.
+            What was put right on each that a cut-off deploy had left, if anything.
         """
 
-        def lock(session: Session) -> str | None:
-            mended: str | None = session.ask("lock", deployment=deployment, who=dict(who))["mended"]
+        def lock(session: Session) -> Mended:
+            mended: Mended = session.ask("lock", deployment=deployment, who=dict(who))["mended"]
             return mended
 
         first = self.each(lock, self.hosts[:1])

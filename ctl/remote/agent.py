@@ -180,7 +180,7 @@ class Agent:
             self._release_root()
             raise
         self._changed = changed
-        return {"mended": changed.revert_if_cut_off(), "current": changed.current}
+        return {"mended": changed.mend(), "current": changed.current}
 
     def do_look(self, deployment: str, layers: list[str], release: str) -> dict[str, Any]:
         """What of a release is there already."""
@@ -241,6 +241,14 @@ class Agent:
         """Lay out what processes will be given."""
         self._leftovers.note(self._root.release(launch["release"]))
         self._deployment().stage(launch, files, secrets)
+
+    def do_begin_switch(self, launch: str) -> None:
+        """Note what runs."""
+        self._deployment().begin_switch(launch)
+
+    def do_forget_switch(self) -> None:
+        """Take that back."""
+        self._deployment().forget_switch()
 
     def do_switch(self, launch: str, grace: float) -> None:
         """Stop what runs, and start the launch."""

@@ -163,8 +163,30 @@ class Deployment:
         except OSError as error:
             raise cannot_write(error, "the release") from error
 
+    def begin_switch(self, launch: str) -> None:
+        """Note what runs, so that it can run again; until all hosts have, nothing may stop.
+
+        A cluster ends as a whole, so what runs here may end because another host has switched.
+
+        Args:
+            launch: ID of the launch that is to come.
+
+        Raises:
+            RemoteError: 73 if it cannot be written.
+        """
+        running = any(folder.supervised for folder in self.folders())
+        journal = {"launch": launch, "before": self.current, "running": running}
+        try:
+            write_json(self.folder / "switching.json", journal)
+        except OSError as error:
+            raise cannot_write(error, "the state of the deployment") from error
+
+    def forget_switch(self) -> None:
+        """Take back that a switch was to come; nothing was stopped."""
+        (self.folder / "switching.json").unlink(missing_ok=True)
+
     def switch(self, launch: str, grace: float, goes_on: Callable[[], bool]) -> None:
-        """Stop what runs, and start another launch.
+        """Stop what runs, and start another launch; `begin_switch` comes first.
 
         Args:
             launch: ID of the launch.
@@ -176,11 +198,8 @@ class Deployment:
         """
         if not goes_on():
             return
-        running = [folder for folder in self.folders() if folder.supervised]
-        journal = {"launch": launch, "before": self.current, "running": bool(running)}
         try:
-            write_json(self.folder / "switching.json", journal)
-            stop_all(running, grace)
+            stop_all([folder for folder in self.folders() if folder.supervised], grace)
             if goes_on():
                 self._start(launch)
         except OSError as error:
@@ -248,15 +267,24 @@ class Deployment:
         (self.folder / "switching.json").unlink(missing_ok=True)
 
     def revert(self) -> None:
-        """Undo a switch that was not committed: what ran before runs again."""
+        """Undo a switch that was not committed: what ran before runs again.
+
+        Raises:
+            RemoteError: If it cannot be stopped or started; the switch stays to be undone.
+        """
         switching = self.switching
-        if switching is None:
-            return
+        if switching is not None:
+            self._stop_switched()
+            self._start_before(switching)
+            self.forget_switch()
+
+    def _stop_switched(self) -> None:
         stop_all([folder for folder in self.folders() if folder.supervised], _REVERT_GRACE)
+
+    def _start_before(self, switching: dict[str, Any]) -> None:
         before = switching["before"]
         if before is not None and switching["running"]:
             self._start(before["launch"])
-        (self.folder / "switching.json").unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Remove launches that do not count, and all of a deployment that never came to be."""
@@ -280,7 +308,7 @@ class Deployment:
 
     def stop(self, grace: float) -> None:
         """Stop all processes and remember that this was wanted."""
-        self.revert_if_cut_off(start=False)
+        self.mend(start=False)
         current = self.current
         try:
             if current is not None:
@@ -291,25 +319,32 @@ class Deployment:
             # What can be stopped is, although it may not be remembered.
             stop_all([folder for folder in self.folders() if folder.supervised], grace)
 
-    def revert_if_cut_off(self, *, start: bool = True) -> str | None:
-        """Put right what a deploy left that was cut off; say what was done, if anything.
+    def mend(self, *, start: bool = True) -> dict[str, Any] | None:
+        """Put right what a deploy has left that was cut off.
 
         Args:
             start: Whether what ran before is started again.
+
+        Returns:
+            Nothing if there was nothing, else `{"problem"}`: why what ran before cannot be
+            started again, or null. That keeps nobody from bringing a release that can be.
+
+        Raises:
+            RemoteError: If what runs cannot be stopped.
         """
         switching = self.switching
         if switching is None:
             return None
-        if not start:
-            write_json(self.folder / "switching.json", {**switching, "running": False})
-        try:
-            self.revert()
-        except RemoteError as error:
-            # It must not keep whoever brings a release that can be started from it.
-            write_json(self.folder / "switching.json", {**switching, "running": False})
-            self.revert()
-            return f"what ran before a cut-off deploy cannot be started again: {error.problem}"
-        return "put back what a cut-off deploy had left"
+        self._stop_switched()
+        problem = None
+        if start:
+            try:
+                self._start_before(switching)
+            except RemoteError as error:
+                self._stop_switched()
+                problem = error.problem
+        self.forget_switch()
+        return {"problem": problem}
 
     def _launch_file(self, launch: str) -> Path:
         return self.folder / "launches" / launch / "launch.json"

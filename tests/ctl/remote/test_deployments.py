@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -33,10 +34,15 @@ def deployment(machine):
     return machine.deployment()
 
 
+def switch(deployment, launch):
+    deployment.begin_switch(launch)
+    deployment.switch(launch, 10.0, always)
+
+
 def deploy(deployment, launch, *, secrets=None, files=None, timeout=20.0):
     name = launch["launch"]
     deployment.stage(launch, files or {}, secrets or {})
-    deployment.switch(name, 10.0, always)
+    switch(deployment, name)
     assert deployment.ready(name, timeout, always, unheard) is None
     deployment.commit(name)
     deployment.tidy()
@@ -84,7 +90,7 @@ def test_a_deploy(machine, deployment):
     assert [each for each in folder.rglob("*") if each.stat().st_mode & 0o077] == []
     assert "hunter22" not in (folder / "launch.json").read_text()
 
-    deployment.switch("L1", 10.0, always)
+    switch(deployment, "L1")
     assert deployment.switching["launch"] == "L1"
     assert deployment.ready("L1", 20.0, always, unheard) is None
     deployment.commit("L1")
@@ -218,7 +224,7 @@ def test_a_finite_process_counts_as_ready(machine, deployment):
 def test_a_process_that_fails(machine, deployment):
     failing = spec(1, *shell("echo 'error: why' >&2; exit 70"))
     deployment.stage(machine.launch("L1", machine.server(0), failing), {}, {})
-    deployment.switch("L1", 10.0, always)
+    switch(deployment, "L1")
     failed = deployment.ready("L1", 20.0, always, unheard)
     assert (failed["id"], failed["state"], failed["exit_code"]) == (1, "failed", 70)
     assert failed["tail"] == "error: why"
@@ -226,7 +232,7 @@ def test_a_process_that_fails(machine, deployment):
 
 def test_a_process_that_is_not_ready_in_time(machine, deployment):
     deployment.stage(machine.launch("L1", machine.server(0, ready=False)), {}, {})
-    deployment.switch("L1", 10.0, always)
+    switch(deployment, "L1")
     prints(deployment.process(0), "serving")
     said = []
     with pytest.raises(RemoteError) as caught:
@@ -240,8 +246,7 @@ def test_nobody_waits_any_more(machine, deployment):
     deployment.stage(machine.launch("L1", machine.server(0, ready=False)), {}, {})
     deployment.switch("L1", 10.0, lambda: False)
     assert running(deployment) == {}
-    assert deployment.switching is None
-    deployment.switch("L1", 10.0, always)
+    switch(deployment, "L1")
     wanted = [True, True, False]
     deployment.ready("L1", 600.0, lambda: wanted.pop(0), unheard)
 
@@ -255,7 +260,7 @@ def test_what_a_change_looks_like_from_elsewhere(machine, deployment):
     lock = DeploymentLock(deployment.folder, who)
     launch = machine.launch("L2", machine.server(0), machine.server(1), release="r2")
     deployment.stage(launch, {}, {})
-    deployment.switch("L2", 10.0, always)
+    switch(deployment, "L2")
     assert deployment.ready("L2", 20.0, always, unheard) is None
     status = machine.deployment().status()
     assert status["changing"] == who
@@ -308,7 +313,7 @@ def test_a_stop(machine, deployment):
 def test_a_stop_after_a_deploy_that_was_cut_off(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
     deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
-    deployment.switch("L2", 10.0, always)
+    switch(deployment, "L2")
     machine.deployment().stop(10.0)
     assert running(deployment) == {}
     assert deployment.switching is None
@@ -335,7 +340,7 @@ def test_a_stop_on_a_full_disk(machine, deployment, monkeypatch):
 def test_a_switch_is_undone(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0), machine.server(1)))
     deployment.stage(machine.launch("L2", machine.server(0), machine.server(2)), {}, {})
-    deployment.switch("L2", 10.0, always)
+    switch(deployment, "L2")
     deployment.revert()
     deployment.tidy()
     runs(deployment, {0: "L1", 1: "L1"})
@@ -350,7 +355,7 @@ def test_what_was_stopped_stays_so(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
     deployment.stop(10.0)
     deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
-    deployment.switch("L2", 10.0, always)
+    switch(deployment, "L2")
     deployment.revert()
     assert running(deployment) == {}
     assert deployment.current["desired"] == "stopped"
@@ -358,7 +363,7 @@ def test_what_was_stopped_stays_so(machine, deployment):
 
 def test_nothing_is_left_of_a_first_deploy_that_is_undone(machine, deployment):
     deployment.stage(machine.launch("L1", machine.server(0)), {"a/b": "c"}, {"D": "e"})
-    deployment.switch("L1", 10.0, always)
+    switch(deployment, "L1")
     deployment.revert()
     deployment.tidy()
     assert not deployment.folder.exists()
@@ -370,7 +375,7 @@ def test_a_full_disk_during_a_switch(machine, deployment, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(deployments, "write_json", full)
         with pytest.raises(RemoteError) as caught:
-            deployment.switch("L2", 10.0, always)
+            switch(deployment, "L2")
     assert caught.value.exit_code == 73
     runs(deployment, {0: "L1"})
     deployment.revert()
@@ -383,7 +388,7 @@ def test_a_release_that_cannot_be_started(machine, deployment):
     launch["agent"] = "0" * 64
     deployment.stage(launch, {}, {})
     with pytest.raises(RemoteError, match="did not start"):
-        deployment.switch("L2", 10.0, always)
+        switch(deployment, "L2")
     deployment.revert()
     runs(deployment, {0: "L1"})
 
@@ -392,15 +397,52 @@ def test_what_ran_before_a_cut_off_deploy_cannot_be_started(machine, deployment)
     """It does not stand in the way of the next release."""
     deploy(deployment, machine.launch("L1", machine.server(0)))
     deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
-    deployment.switch("L2", 10.0, always)
+    switch(deployment, "L2")
     file = deployment.folder / "launches" / "L1" / "launch.json"
     write_json(file, loads(file) | {"agent": "0" * 64})
-    said = deployment.revert_if_cut_off()
-    assert said.startswith("what ran before a cut-off deploy cannot be started again: the superv")
+    assert "supervisor of process 0 did not start" in deployment.mend()["problem"]
     assert running(deployment) == {}
-    assert deployment.revert_if_cut_off() is None
+    assert deployment.mend() is None
     deploy(deployment, machine.launch("L3", machine.server(0)))
     runs(deployment, {0: "L3"})
+
+
+def test_what_runs_can_end_before_this_host_has_switched(machine, deployment):
+    """Its peers have been stopped before it; it is put back like them."""
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    deployment.begin_switch("L2")
+    os.kill(deployment.process(0).state().pid, signal.SIGTERM)
+    eventually(lambda: running(deployment) == {}, "the end of the process")
+    deployment.switch("L2", 10.0, always)
+    deployment.revert()
+    runs(deployment, {0: "L1"})
+
+
+def test_a_switch_that_is_taken_back_has_stopped_nothing(machine, deployment):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    before = deployment.process(0).state().pid
+    deployment.begin_switch("L2")
+    assert deployment.switching["launch"] == "L2"
+    deployment.forget_switch()
+    deployment.revert()
+    assert deployment.process(0).state().pid == before
+
+
+def test_what_cannot_be_stopped_is_still_to_be_put_back(machine, deployment, monkeypatch):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    switch(deployment, "L2")
+
+    def stuck(*_):
+        raise RemoteError(69, "process 0 cannot be ended")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deployments, "stop_all", stuck)
+        with pytest.raises(RemoteError, match="cannot be ended"):
+            deployment.mend()
+    assert deployment.mend() == {"problem": None}
+    runs(deployment, {0: "L1"})
 
 
 class PowerCutError(Exception):
@@ -444,7 +486,7 @@ def until_a_cut(steps, work):
 
 
 def mend(deployment):
-    deployment.revert_if_cut_off()
+    deployment.mend()
     deployment.tidy()
     assert deployment.switching is None
     current = deployment.current["launch"]
@@ -456,7 +498,7 @@ def mend(deployment):
 def change(deployment, launch):
     """All that is done to go from one launch to another."""
     deployment.stage(launch, {"secret": "x"}, {})
-    deployment.switch(launch["launch"], 10.0, always)
+    switch(deployment, launch["launch"])
     assert deployment.ready(launch["launch"], 20.0, always, unheard) is None
     deployment.commit(launch["launch"])
 
@@ -485,10 +527,10 @@ def test_a_cut_while_it_is_put_right(machine, deployment):
     steps, done = 0, False
     while not done:
         deployment.stage(machine.launch(f"L{steps + 1}", spec(0, *SLEEP)), {}, {})
-        deployment.switch(f"L{steps + 1}", 10.0, always)
+        switch(deployment, f"L{steps + 1}")
 
         def put_right():
-            machine.deployment().revert_if_cut_off()
+            machine.deployment().mend()
             machine.deployment().tidy()
 
         done = until_a_cut(steps, put_right)
@@ -501,12 +543,12 @@ def test_a_cut_while_it_is_put_right(machine, deployment):
 def test_a_commit_that_was_cut_off_before_its_last_step_is_one(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
     deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
-    deployment.switch("L2", 10.0, always)
+    switch(deployment, "L2")
     journal = deployment.switching
     deployment.commit("L2")
     write_json(deployment.folder / "switching.json", journal)
     assert not deployment.status()["cut_off"]
-    assert not machine.deployment().revert_if_cut_off()
+    assert not machine.deployment().mend()
     runs(deployment, {0: "L2"})
     deploy(deployment, machine.launch("L3", machine.server(0)))
     runs(deployment, {0: "L3"})

@@ -116,6 +116,7 @@ def stage(machine, plan, files=None):
 
 def start(machine, plan, files=None):
     deployment = stage(machine, plan, files)
+    deployment.begin_switch("L1")
     deployment.switch("L1", 10.0, lambda: True)
     return deployment, deployment.ready("L1", 60.0, lambda: True, lambda _: None)
 
