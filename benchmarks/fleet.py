@@ -325,7 +325,7 @@ def follow_logs(bench: Bench) -> None:
 
 
 def push_requirements(bench: Bench) -> None:
-    """300 MB of packages: brought for the first time, and there already."""
+    """More than 300 MB of packages: brought for the first time, and there already."""
     with bench.fleet(1) as (hosts, site):
         (host,) = hosts
         site.write("flow.py", ticking("one"))

@@ -155,9 +155,10 @@ class Plan:
         # What the user has set goes before what the runtime sets.
         own = self.inventory.deployment.env
         env = {**command.env, **own}
-        if "PYTHONPATH" in command.env and "PYTHONPATH" in own:
-            # But nothing runs without what was pushed.
-            env["PYTHONPATH"] = {"join": [command.env["PYTHONPATH"], own["PYTHONPATH"]]}
+        if "PYTHONPATH" in command.env:
+            # But nothing runs without what was pushed, and an empty part is the working directory.
+            pushed, further = command.env["PYTHONPATH"], own.get("PYTHONPATH")
+            env["PYTHONPATH"] = {"join": [pushed, further]} if further else pushed
         return {"argv": list(command.argv), "env": env, "cwd": host.workdir, "ready": {}}
 
 

@@ -52,16 +52,19 @@ class _Program(Child):
     """
 
     cluster: "list[_Program]" = field(default_factory=list)
+    asked: bool = False
 
     def send(self, number: int) -> None:
         """Send all of them a signal, each once."""
+        # Once one has ended, the launcher ends those that wait for it, and how they fail counts.
+        self.asked = self.asked or not any(each.has_ended for each in self.cluster)
         for each in self.cluster:
             if number not in each.sent:
                 super(_Program, each).send(number)
 
     def unexplained(self) -> Failure | None:
-        """Why it ended; after it was told to end, the way it does so is its own affair."""
-        return None if self.sent else super().unexplained()
+        """Why it ended; if the user has asked for that, the way it does so is its own affair."""
+        return None if any(each.asked for each in self.cluster) else super().unexplained()
 
 
 class _Programs:
@@ -121,7 +124,6 @@ class _Programs:
                 child = _Program.of(
                     place.id, str(place.address), popen, _nothing(), writers(place.id)
                 )
-                assert isinstance(child, _Program)
                 child.cluster = cluster
                 cluster.append(child)
                 yield child

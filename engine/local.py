@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from engine.errors import (
     ConfigurationError,
@@ -114,7 +115,7 @@ class Child:
         popen: "subprocess.Popen[bytes]",
         report_fd: int,
         writers: tuple[Writer, Writer],
-    ) -> "Child":
+    ) -> Self:
         """What has just been started."""
         report = _Report()
         pipes = [Pipe(report_fd, report)]

@@ -51,7 +51,9 @@ def _run(options: Options, secret: bytes | None) -> int:
         from engine.launch import launch
         from engine.local import LocalCluster
 
-        return launch(LocalCluster.of(options))
+        code = launch(LocalCluster.of(options))
+        _keep_exit_code(code)
+        return code
     settings = options.settings(secret)
     _settle_in(options)
     flow = _load(options.flow)
@@ -70,10 +72,9 @@ def _keep_exit_code(code: int) -> None:
 
     Its peers may have ended it before the signal came.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
+    from engine.ending import end_at_once
+
+    signal.signal(signal.SIGTERM, lambda *_: end_at_once(code))
 
 
 def _settle_in(options: Options) -> None:

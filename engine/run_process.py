@@ -1,13 +1,12 @@
 """Run one process with what belongs to it as a program: signals, limits, logs, health, report."""
 
-import logging
 import os
 import signal
-import sys
 
 from engine import logs
 from engine.coordinator import Reason
 from engine.dataflow import Dataflow
+from engine.ending import end_at_once
 from engine.failure import first
 from engine.process import EXIT_CODES, Process
 from engine.report import report
@@ -51,7 +50,7 @@ def run_process(flow: Dataflow, settings: ClusterSettings) -> int:
     if outcome.failures:
         report(first(outcome.failures), settings.report_fd)
     if outcome.stuck:
-        _end_at_once(outcome.exit_code)
+        end_at_once(outcome.exit_code)
     return outcome.exit_code
 
 
@@ -89,12 +88,3 @@ def _install_signals(process: Process) -> None:
 
     for number in reasons:
         signal.signal(number, handle)
-
-
-def _end_at_once(code: int) -> None:
-    """End although a worker is still in user code; what was printed is not lost."""
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(code)

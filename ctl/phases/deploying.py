@@ -312,8 +312,8 @@ class Deploy:
             text += "\n" + "\n".join(f"    {line}" for line in cause.splitlines())
         if code is None:
             return LostError(text)
-        if code == CtlError.exit_code:
-            # For us a bug of ours, but any Python program ends so after an exception.
+        if code == CtlError.exit_code and not self.plan.runtime.needs_engine:
+            # Of our engine a bug of ours, but any Python program ends so after an exception.
             return ProcessFailedError(text)
         return BY_EXIT_CODE.get(code, ProcessFailedError)(text)
 

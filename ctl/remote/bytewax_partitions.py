@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> None:
     folder, count, made = Path(arguments[0]), int(arguments[1]), Path(arguments[3])
     wanted = {f"part-{number}{_SUFFIX}" for number in arguments[2].split(",")}
     try:
+        known = made.read_text(encoding="utf-8").splitlines() if made.is_file() else []
         folder.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in folder.glob(f"part-*{_SUFFIX}")}
         if there and there != wanted:
@@ -31,12 +32,13 @@ def main(arguments: list[str]) -> None:
             more = "hosts were others then; move them between hosts, or set another `store`"
             _end(_CONFIGURATION, text + more)
         if not there:
-            if made.is_file() and made.read_text(encoding="utf-8") == str(folder):
+            if str(folder) in known:
                 text = f"the recovery store {folder} has lost its {', '.join(sorted(wanted))}; "
                 more = "bring back what was there, or begin anew in another `store`"
                 _end(_CONFIGURATION, text + more)
             _make(folder, count, wanted)
-        made.write_text(str(folder), encoding="utf-8")
+        if str(folder) not in known:
+            made.write_text("".join(f"{each}\n" for each in (*known, folder)), encoding="utf-8")
     except OSError as error:
         _end(_CANNOT_WRITE, f"the recovery store {folder} cannot be written: {error.strerror}")
 

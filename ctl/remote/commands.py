@@ -41,24 +41,25 @@ def run(command: dict[str, Any], folder: Path, what: str, fix: str = "") -> None
         msg = f"cannot run {command['argv'][0]}: {error.strerror}"
         raise RemoteError(FAILED, msg) from None
     if code:
+        exit_code = code if code > 0 else FAILED
         said = "\n" + complaint.decode("utf-8", "replace").strip()
         if absent := _ABSENT_MODULE.search(said):
-            raise _absent_module(code, absent[1], said)
+            raise _absent_module(exit_code, absent[1], said)
         # The sentence comes last, and is what the operator is to read first.
         details, _, sentence = said.rpartition("\nerror: ")
         text = f"{sentence}{details}".strip() or f"{what} ended with {code}"
-        raise RemoteError(code if code > 0 else FAILED, text)
+        raise RemoteError(exit_code, text)
 
 
 def _absent_module(code: int, module: str, traceback: str) -> RemoteError:
     """What an operator can do about a module that is not there."""
     frames = _FRAME.findall(traceback)
     who = "{}, line {},".format(*frames[-1]) if frames else "the flow"
-    package = module.partition(".")[0]
-    fix = (
-        f'require the package that has it, as in requirements = ["{package}"] in the inventory, '
-        "or name it in `include` if it is a file of yours"
-    )
+    fix = "name it in `include`, if it is a file of yours"
+    if "." not in module:
+        # Else the package is there, and may be no other than yours.
+        required = f'as in requirements = ["{module}"] in the inventory'
+        fix = f"require the package that has it, {required}, or {fix}"
     return RemoteError(code, f"{who} imports `{module}`, which is not there", fix)
 
 

@@ -39,15 +39,21 @@ def gather(root: Root) -> dict[str, Any]:
         "disk_free": _free(_nearest(root.path)),
         "open_files": [soft, hard],
         "cores": os.cpu_count() or 1,
-        "place": f"{_boot()} {system.nodename} {root.path.resolve()}",
+        "place": _place(root.path),
     }
 
 
-def _boot() -> str:
-    """What no other machine has just now, and of ours every container."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return ""
+def _place(root: Path) -> str:
+    """What a root has in common with no other, whichever container or machine that is on."""
+    nearest = _nearest(root)
+    there = nearest.stat()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        # Then it is not even the same as itself.
+        boot = os.urandom(16).hex()
+    rest = root.resolve().relative_to(nearest.resolve())
+    return f"{boot} {os.uname().nodename} {there.st_dev}:{there.st_ino} {rest}"
 
 
 def _libc() -> tuple[str, str]:

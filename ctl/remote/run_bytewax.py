@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from importlib.metadata import distribution, distributions
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -168,7 +168,12 @@ def _refuse_another_version() -> None:
 
     That has no `__init__.py`, so an older one, which has, is taken wherever it is on the path.
     """
-    spec, sent = find_spec("bytewax"), distribution("bytewax")
+    spec = find_spec("bytewax")
+    try:
+        sent = distribution("bytewax")
+    except PackageNotFoundError:
+        # It was not installed, so none was sent.
+        return
     wanted = Path(str(sent.locate_file("bytewax")))
     found = Path(spec.origin).parent if spec is not None and spec.origin else wanted
     if found != wanted and wanted.is_dir():

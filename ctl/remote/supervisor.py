@@ -27,6 +27,9 @@ _READ = 256 << 10
 _TAIL_LINES = 80
 _TAIL_BYTES = 16 << 10
 _DEFAULT_GRACE = 60.0
+_COMING_SECONDS = 30.0
+"""How long after its announcement a stop may come."""
+
 _DRAIN_SECONDS = 5.0
 """How long what a relay carries may take to end, once its process was stopped."""
 
@@ -53,18 +56,18 @@ class Supervisor:
     def __init__(
         self, folder: Path, spec: dict[str, Any], launch: str, file: Path, secrets: dict[str, str]
     ) -> None:
-        self.folder, self.spec = folder, spec
+        self._folder, self._spec = folder, spec
         self._secrets = secrets
         self._starts_again: list[float] = []
         self._stopping = False
         self._kill_at: float | None = None
-        self._log = LogWriter(self.folder / "log")
+        self._log = LogWriter(self._folder / "log")
         self._tail: list[bytes] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._guard = Guard()
         self._mesh: RelayProcess | None = None
-        if self.spec.get("relay") is not None:
-            self._mesh = RelayProcess(file, self.spec["id"], self._note, dying_with_us())
+        if self._spec.get("relay") is not None:
+            self._mesh = RelayProcess(file, self._spec["id"], self._note, dying_with_us())
         self._wakeup, signals = os.pipe()
         os.set_blocking(signals, False)
         signal.set_wakeup_fd(signals, warn_on_full_buffer=False)
@@ -76,16 +79,16 @@ class Supervisor:
             "restarts": 0,
             "log_start": self._log.cursor,
         }
-        self._policy = RestartPolicy.of(self.spec.get("restart"))
+        self._policy = RestartPolicy.of(self._spec.get("restart"))
         self._hidden = _hidden(secrets)
-        write_json(self.folder / "state.json", {**self._state, "state": "starting"})
+        write_json(self._folder / "state.json", {**self._state, "state": "starting"})
 
     def run(self) -> None:
         """Run the process until it is not to be started again."""
         while True:
             code = self._run_once()
             pause = None
-            if not self._stopping:
+            if not self._stopping and not self._stop_is_announced():
                 pause = self._policy.pause(code, self._starts_again, _clock())
             # In one write: whoever waits for it takes a failure that is seen for the end.
             self._ended(code, self._final(code) if pause is None else "starting")
@@ -103,9 +106,17 @@ class Supervisor:
         if self._stopping:
             return "stopped"
         # Peers that were told before us may have ended the whole cluster, or just left us alone.
-        if code in (0, LOST) and (self.folder / "stop.json").exists():
+        if code in (0, LOST) and self._stop_is_announced():
             return "stopped"
         return "finished" if code == 0 else "failed"
+
+    def _stop_is_announced(self) -> bool:
+        """Whether a stop is under way; one that was announced and never came is past some time."""
+        file = self._folder / "stop.json"
+        with contextlib.suppress(OSError):
+            grace = float((read_json(file) or {}).get("grace", _DEFAULT_GRACE))
+            return time.time() - file.stat().st_mtime < grace + _COMING_SECONDS
+        return False
 
     def _run_once(self) -> int:
         self._tail.clear()
@@ -124,7 +135,7 @@ class Supervisor:
         try:
             child = self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            text = f"hostmesh: cannot start {self.spec['argv'][0]}: {error}"
+            text = f"hostmesh: cannot start {self._spec['argv'][0]}: {error}"
             self._keep(b"e", [text.encode("utf-8", "surrogateescape")])
             return _NOT_STARTED
         self._child = child
@@ -135,16 +146,16 @@ class Supervisor:
         return code
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        cwd = self.spec["cwd"]
+        cwd = self._spec["cwd"]
         Path(cwd).mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(  # noqa: S603  # runs what the operator has asked to run
-            self.spec["argv"],
+            self._spec["argv"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
             cwd=cwd,
-            env={**self.spec["env"], **self._secrets},
+            env={**self._spec["env"], **self._secrets},
             start_new_session=True,
             preexec_fn=dying_with_us(),  # noqa: PLW1509  # this process has no threads
         )
@@ -207,7 +218,7 @@ class Supervisor:
         for number in numbers:
             if number not in (signal.SIGTERM, signal.SIGINT):
                 continue
-            asked = read_json(self.folder / "stop.json") or {}
+            asked = read_json(self._folder / "stop.json") or {}
             kill_at = _clock() + float(asked.get("grace", _DEFAULT_GRACE))
             if self._stopping:
                 # Who asks again may be in more of a hurry.
@@ -216,7 +227,7 @@ class Supervisor:
             self._stopping = True
             self._kill_at = kill_at
             if self._child is not None and not _has_ended(self._child):
-                os.kill(self._child.pid, self.spec.get("stop_signal", signal.SIGTERM))
+                os.kill(self._child.pid, self._spec.get("stop_signal", signal.SIGTERM))
 
     def _kill_if_due(self, child: "subprocess.Popen[bytes]") -> None:
         if self._kill_at is not None and self._kill_at <= _clock() and not _has_ended(child):
@@ -297,7 +308,7 @@ class Supervisor:
         self._state.update(changes)
         # The process goes on although its state cannot be shown.
         with contextlib.suppress(OSError):
-            write_json(self.folder / "state.json", self._state)
+            write_json(self._folder / "state.json", self._state)
 
 
 def _has_ended(child: "subprocess.Popen[bytes]") -> bool:

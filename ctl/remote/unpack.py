@@ -14,7 +14,7 @@ from ctl.remote.digest import digest_of
 from ctl.remote.errors import LOST, RemoteError, cannot_write
 from ctl.remote.root import Root
 
-_LIBC = ctypes.CDLL(None)
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _START_WRITING = 2
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, TypeError)
 """What `tarfile` stumbles over; a header that ends too early is the last of them."""
@@ -64,8 +64,7 @@ def receive(root: Root, digest: str, take: Callable[[], bytes]) -> None:
         if digest_of(beside) != digest:
             msg = f"layer {digest[:6]} arrived with other contents than were sent"
             raise RemoteError(LOST, msg, "deploy again")
-        # What has its name is taken for whole, also after a power cut.
-        os.sync()
+        _write_out(beside)
         try:
             beside.rename(place)
         except OSError:
@@ -80,6 +79,17 @@ def receive(root: Root, digest: str, take: Callable[[], bytes]) -> None:
     finally:
         if beside is not None:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_out(folder: Path) -> None:
+    """Have the disk hold it: what gets its name is taken for whole, also after a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _LIBC.syncfs(fd):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(fd)
 
 
 def _extract(stream: io.RawIOBase, folder: Path) -> None:

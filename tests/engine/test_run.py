@@ -238,12 +238,13 @@ def test_a_process_of_a_cluster_shows_lines_as_they_are_printed(start):
     assert running.code() == 0
 
 
+@pytest.mark.parametrize(("step", "code"), [("2 * x", 0), ("x / 0", 70)], ids=["done", "failed"])
 @pytest.mark.parametrize("late", ["atexit.register(end)", "Late()"], ids=["atexit", "finalizer"])
-def test_sigterm_after_the_run_keeps_its_exit_code(start, late):
+def test_sigterm_after_the_run_keeps_its_exit_code(start, late, step, code):
     """As when the peers have ended the run before the signal came."""
     start.write(
         "flow.py",
-        f"""{FLOW}
+        f"""{FLOW.replace("2 * x", step)}
 import atexit
 import signal
 import sys
@@ -260,5 +261,24 @@ sys.kept = {late}
 """,
     )
     running = start.python("-m", "engine.run", "flow.py")
-    assert running.code() == 0
+    assert running.code() == code
     assert "leaving\n" in running.out
+
+
+def test_nobody_reads_what_a_flow_prints(start):
+    """What Python says of that comes once, and last."""
+    flow = FLOW.replace('lambda x: f"{2 * x}"', "print").replace("StdOutSink()", "TestingSink([])")
+    start.write(
+        "flow.py", flow.replace("import TestingSource", "import TestingSink, TestingSource")
+    )
+    start.write(
+        "unread.py",
+        "import subprocess, sys\n"
+        "words = [sys.executable, '-m', 'engine.run', 'flow.py']\n"
+        "with open('/dev/full', 'w') as full:\n"
+        "    sys.exit(subprocess.run(words, stdout=full).returncode)\n",
+    )
+    running = start.python("unread.py", PYTHONUNBUFFERED="")
+    assert running.code() == 120
+    assert running.err.count("No space left on device") == 1, running.err
+    assert "Traceback" not in running.err

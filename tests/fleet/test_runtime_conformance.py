@@ -222,10 +222,10 @@ def test_check_deploy_status_logs_redeploy_stop(place: Place) -> None:
 def test_a_deploy_that_fails_is_rolled_back(place: Place) -> None:
     before = place.deployed("one")
     if place.kind.checked:
-        refused = place.deploy(FAILING + place.kind.program("two"))
-        assert refused.returncode == 65, refused.stderr
-        assert "LookupError: no roses here" in refused.stderr
-        assert "nothing was changed" in refused.stderr
+        failed = place.deploy(FAILING + place.kind.program("two"))
+        assert failed.returncode == 65, failed.stderr
+        assert "LookupError: no roses here" in failed.stderr
+        assert "nothing was changed" in failed.stderr
         assert pids(status(place.site)) == pids(before)
     failing = FAILING_LATER if place.kind.checked else FAILING
     failed = place.deploy(failing + place.kind.program("two"))

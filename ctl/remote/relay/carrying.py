@@ -113,7 +113,7 @@ class Carrier:
     def _connected(self, _events: int) -> None:
         assert self._engine is not None
         sock = self._engine
-        # A port that nobody listens on can be connected to itself.
+        # A port that nobody listens on can be connected to itself, should both addresses be one.
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or _is_own(sock):
             self._engine = None
             self._loop.close(sock)
