@@ -146,6 +146,9 @@ def test_a_path_of_the_user_comes_behind_what_was_pushed():
     process = plan(deployment=changed).launch(ALPHA, "l1")["processes"][0]
     pushed = plan().launch(ALPHA, "l1")["processes"][0]["env"]["PYTHONPATH"]
     assert process["env"]["PYTHONPATH"] == {"join": [pushed, "/opt/own"]}
+    changed = dataclasses.replace(settings(), env={"PYTHONPATH": ""})
+    process = plan(deployment=changed).launch(ALPHA, "l1")["processes"][0]
+    assert process["env"]["PYTHONPATH"] == pushed, "an empty part would be the working directory"
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,18 @@ def test_a_check_that_says_nothing(machine, deployment, words, code, problem):
     assert (caught.value.exit_code, caught.value.problem) == (code, problem)
 
 
+@pytest.mark.parametrize(("module", "requires"), [("roses", True), ("mine.roses", False)])
+def test_a_module_that_is_not_there(machine, deployment, module, requires):
+    """Part of a package that is there belongs to the user, and nobody else's would do."""
+    text = f"ModuleNotFoundError: No module named '{module}'"
+    check = {"argv": list(shell(f'echo "{text}" >&2; exit 65')), "env": {}, "cwd": None}
+    with pytest.raises(RemoteError) as caught:
+        deployment.stage(machine.launch("L1", checks=[check | {"ready": {}}]), {}, {})
+    assert caught.value.problem == f"the flow imports `{module}`, which is not there"
+    assert ("requirements" in caught.value.fix) == requires
+    assert "`include`" in caught.value.fix
+
+
 def test_a_check_that_takes_too_long(machine, deployment, monkeypatch):
     monkeypatch.setattr(commands, "_SECONDS", 0.1)
     check = {"argv": ["sleep", "600"], "env": {}, "cwd": None, "ready": {}}

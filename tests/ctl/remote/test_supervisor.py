@@ -101,6 +101,28 @@ def test_the_end_of_a_cluster_that_others_were_told_of(machine, code, state):
     ends(folder, state)
 
 
+def test_a_stop_that_was_announced_and_never_came(machine):
+    waiting = "until [ -e go ]; do sleep 0.02; done"
+    folder = machine.start("L1", *shell(f"echo up; {waiting}; exit 74"))
+    prints(folder, "up")
+    folder.announce_stop(5.0)
+    long_ago = time.time() - 60
+    os.utime(folder.path / "stop.json", (long_ago, long_ago))
+    (machine.root.path / "work" / "go").touch()
+    ends(folder, "failed")
+
+
+def test_what_may_be_started_again_is_not_while_a_stop_is_coming(machine):
+    waiting = "until [ -e go ]; do sleep 0.02; done"
+    folder = machine.start(
+        "L1", *shell(f"echo up; {waiting}; exit 74"), restart={"codes": [74], "signals": False}
+    )
+    prints(folder, "up")
+    folder.announce_stop(5.0)
+    (machine.root.path / "work" / "go").touch()
+    assert ends(folder, "stopped").restarts == 0
+
+
 def test_a_process_that_does_not_stop_is_killed_with_all_that_it_has_started(machine):
     child = f"(trap '' TERM; echo child; {FOREVER}) & "
     folder = machine.start("L1", *shell(f"trap '' TERM; {child} echo up $!; {FOREVER}"))
