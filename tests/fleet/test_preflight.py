@@ -30,7 +30,7 @@ threading.Event().wait()
 LATE_PYTHON = """\
 #!/bin/sh
 late='import time; now = time.time; time.time = lambda: now() + 60'
-exec python3.11 "$1" "$2" "$3" "$late; $4" "$5"
+exec python3.11 "$1" "$2" "$3" "$4" "$late; $5" "$6"
 """
 
 

@@ -618,7 +618,7 @@ def test_boot_needs_no_syntax_that_old_pythons_lack():
     boot = Path(remote_agent.__file__).with_name("boot.py")
     for python in PYENV.glob("[23].*/bin/python"):
         done = subprocess.run(
-            [python, "-E", "-s", boot, "mark"],
+            [python, "-E", "-s", "-S", boot, "mark"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
