@@ -25,6 +25,7 @@ from ctl.phases.fleet import Fleet
 from ctl.phases.looking import look
 from ctl.plan import Plan
 from ctl.progress import Progress
+from ctl.remote.deployments import REVERT_GRACE
 from ctl.reports import Deployed, Problem
 from ctl.transport.session import Session
 
@@ -215,12 +216,21 @@ class Deploy:
         return files
 
     def _switch(self) -> None:
-        begun = self.fleet.each(lambda session: session.ask("begin_switch", launch=self._launch))
+        def begin(session: Session) -> None:
+            self.progress.phase("switch", session.host.name, "started")
+            session.ask("begin_switch", launch=self._launch)
+
+        # Before anything stops on any of them: a cluster ends as a whole.
+        begun = self.fleet.each(begin)
         if begun.failures:
             self.fleet.each(lambda session: session.ask("forget_switch"))
             self.progress.phase("switch", None, "failed")
             raise HostsError(self._problem, begun.failures)
         self._switched = True
+        halted = self.fleet.each(lambda session: session.ask("halt", grace=SWITCH_GRACE_S))
+        if halted.failures:
+            self.progress.phase("switch", None, "failed")
+            raise HostsError(self._problem, halted.failures)
         self.fleet.phase(
             "switch",
             lambda session: session.ask("switch", launch=self._launch, grace=SWITCH_GRACE_S),
@@ -274,6 +284,9 @@ class Deploy:
 
     def _undo(self) -> None:
         """Have every host go back; one that is lost does so by itself."""
+        if self._switched:
+            # First on all, or what one starts again would meet what another still runs.
+            self.fleet.each(lambda session: session.ask("halt", grace=REVERT_GRACE))
         self.fleet.each(lambda session: session.ask("unlock"))
 
     def _outcome(self) -> str:

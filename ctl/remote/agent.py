@@ -250,6 +250,10 @@ class Agent:
         """Take that back."""
         self._deployment().forget_switch()
 
+    def do_halt(self, grace: float) -> None:
+        """Stop what runs."""
+        self._deployment().halt(grace)
+
     def do_switch(self, launch: str, grace: float) -> None:
         """Stop what runs, and start the launch."""
         self._deployment().switch(launch, grace, self._goes_on)

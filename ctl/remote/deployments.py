@@ -20,7 +20,8 @@ from ctl.remote.root import Root, read_json, write_json
 from ctl.remote.words import fill_in
 
 _PAUSE = 0.02
-_REVERT_GRACE = 10.0
+REVERT_GRACE = 10.0
+"""Seconds that processes have to end in order when a switch is undone."""
 
 
 class Deployment:
@@ -185,8 +186,18 @@ class Deployment:
         """Take back that a switch was to come; nothing was stopped."""
         (self.folder / "switching.json").unlink(missing_ok=True)
 
+    def halt(self, grace: float) -> None:
+        """Stop what runs; until all hosts have, nothing else may be started on any.
+
+        Else processes of two launches would meet, and refuse each other.
+
+        Args:
+            grace: Seconds in which processes may end in order.
+        """
+        stop_all([folder for folder in self.folders() if folder.supervised], grace)
+
     def switch(self, launch: str, grace: float, goes_on: Callable[[], bool]) -> None:
-        """Stop what runs, and start another launch; `begin_switch` comes first.
+        """Stop what runs, and start another launch; `begin_switch` and `halt` come first.
 
         Args:
             launch: ID of the launch.
@@ -199,7 +210,7 @@ class Deployment:
         if not goes_on():
             return
         try:
-            stop_all([folder for folder in self.folders() if folder.supervised], grace)
+            self.halt(grace)
             if goes_on():
                 self._start(launch)
         except OSError as error:
@@ -274,12 +285,9 @@ class Deployment:
         """
         switching = self.switching
         if switching is not None:
-            self._stop_switched()
+            self.halt(REVERT_GRACE)
             self._start_before(switching)
             self.forget_switch()
-
-    def _stop_switched(self) -> None:
-        stop_all([folder for folder in self.folders() if folder.supervised], _REVERT_GRACE)
 
     def _start_before(self, switching: dict[str, Any]) -> None:
         before = switching["before"]
@@ -317,7 +325,7 @@ class Deployment:
             raise cannot_write(error, "the state of the deployment") from error
         finally:
             # What can be stopped is, although it may not be remembered.
-            stop_all([folder for folder in self.folders() if folder.supervised], grace)
+            self.halt(grace)
 
     def mend(self, *, start: bool = True) -> dict[str, Any] | None:
         """Put right what a deploy has left that was cut off.
@@ -335,13 +343,13 @@ class Deployment:
         switching = self.switching
         if switching is None:
             return None
-        self._stop_switched()
+        self.halt(REVERT_GRACE)
         problem = None
         if start:
             try:
                 self._start_before(switching)
             except RemoteError as error:
-                self._stop_switched()
+                self.halt(REVERT_GRACE)
                 problem = error.problem
         self.forget_switch()
         return {"problem": problem}

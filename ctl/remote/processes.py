@@ -1,6 +1,7 @@
 """The processes of a deployment on this host, each with a folder of its own."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ctl.remote.errors import CANNOT_WRITE, FAILED, UNREACHABLE, RemoteError
+from ctl.remote.errors import CANNOT_WRITE, FAILED, UNREACHABLE, RemoteError, cannot_write
 from ctl.remote.lock import is_locked, try_lock
 from ctl.remote.probes import Answer, Asked, ask
 from ctl.remote.root import read_json, write_json
@@ -164,6 +165,10 @@ class ProcessFolder:
         supervisor.kill()
         code = CANNOT_WRITE if supervisor.wait() == CANNOT_WRITE else FAILED
         complaint = (self.path / "supervisor.err").read_text("utf-8", "replace").strip()
+        if code == CANNOT_WRITE and not complaint:
+            # Not even that could be written.
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise cannot_write(full, f"the state of process {self.path.name}")
         msg = f"the supervisor of process {self.path.name} did not start: {complaint[-500:]}"
         raise RemoteError(code, msg)
 

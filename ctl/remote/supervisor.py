@@ -358,8 +358,10 @@ def main(arguments: list[str]) -> None:
         supervisor = Supervisor(folder, spec, launch["launch"], file, secrets)
     except OSError as error:
         told = cannot_write(error, "the state of a process")
-        sys.stderr.write(told.problem)
-        sys.exit(told.exit_code)
+        # The disk may have no room for this either, and Python would end with a code of its own.
+        with contextlib.suppress(OSError):
+            os.write(2, told.problem.encode("utf-8", "surrogateescape"))
+        os._exit(told.exit_code)
     supervisor.run()
 
 

@@ -70,7 +70,8 @@ def test_an_accident_during_a_deploy(
 ) -> None:
     hosts = docker_fleet(3)
     site = docker_fleet.site()
-    site.inventory(hosts)
+    # Whoever is cut off is not to be taken for dead by its peers before ctl has given up.
+    site.inventory(hosts, deployment={"heartbeat_timeout": 120})
     site.write("flow.py", ticking("one"))
     first = site.ctl("deploy", "inventory.toml", "flow.py")
     assert first.returncode == 0, first.stderr

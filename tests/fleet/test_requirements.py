@@ -13,8 +13,8 @@ from tests.fleet.test_runtimes import BYTEWAX, deploy
 # The words are those that sessions begin with.
 ARM_PYTHON = """\
 #!/bin/sh
-arm='import platform; platform.machine = lambda: "aarch64"'
-exec python3.11 "$1" "$2" "$3" "$arm; $4" "$5"
+arm='import os; this = os.uname(); os.uname = lambda: os.uname_result((*this[:4], "aarch64"))'
+exec python3.11 "$1" "$2" "$3" "$4" "$arm; $5" "$6"
 """
 
 
