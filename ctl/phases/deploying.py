@@ -220,13 +220,14 @@ class Deploy:
             self.progress.phase("switch", session.host.name, "started")
             session.ask("begin_switch", launch=self._launch)
 
+        self._switched = True
         # Before anything stops on any of them: a cluster ends as a whole.
         begun = self.fleet.each(begin)
         if begun.failures:
             self.fleet.each(lambda session: session.ask("forget_switch"))
+            self._switched = False
             self.progress.phase("switch", None, "failed")
             raise HostsError(self._problem, begun.failures)
-        self._switched = True
         halted = self.fleet.each(lambda session: session.ask("halt", grace=SWITCH_GRACE_S))
         if halted.failures:
             self.progress.phase("switch", None, "failed")
