@@ -220,14 +220,12 @@ class Deploy:
             self.progress.phase("switch", session.host.name, "started")
             session.ask("begin_switch", launch=self._launch)
 
-        self._switched = True
         # Before anything stops on any of them: a cluster ends as a whole.
         begun = self.fleet.each(begin)
         if begun.failures:
-            self.fleet.each(lambda session: session.ask("forget_switch"))
-            self._switched = False
             self.progress.phase("switch", None, "failed")
             raise HostsError(self._problem, begun.failures)
+        self._switched = True
         halted = self.fleet.each(lambda session: session.ask("halt", grace=SWITCH_GRACE_S))
         if halted.failures:
             self.progress.phase("switch", None, "failed")
@@ -288,6 +286,8 @@ class Deploy:
         if self._switched:
             # First on all, or what one starts again would meet what another still runs.
             self.fleet.each(lambda session: session.ask("halt", grace=REVERT_GRACE))
+        else:
+            self.fleet.each(lambda session: session.ask("forget_switch"))
         self.fleet.each(lambda session: session.ask("unlock"))
 
     def _outcome(self) -> str:

@@ -248,7 +248,8 @@ class Agent:
 
     def do_forget_switch(self) -> None:
         """Take that back."""
-        self._deployment().forget_switch()
+        if self._changed is not None:
+            self._changed.forget_switch()
 
     def do_halt(self, grace: float) -> None:
         """Stop what runs."""

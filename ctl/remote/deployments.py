@@ -20,6 +20,9 @@ from ctl.remote.root import Root, read_json, write_json
 from ctl.remote.words import fill_in
 
 _PAUSE = 0.02
+_END_SECONDS = 3.0
+"""How long an end in order takes from one host to the next, at most."""
+
 REVERT_GRACE = 10.0
 """Seconds that processes have to end in order when a switch is undone."""
 
@@ -176,7 +179,7 @@ class Deployment:
             RemoteError: 73 if it cannot be written.
         """
         running = any(folder.supervised for folder in self.folders())
-        journal = {"launch": launch, "before": self.current, "running": running}
+        journal = {"launch": launch, "before": self.current, "running": running, "halted": False}
         try:
             write_json(self.folder / "switching.json", journal)
         except OSError as error:
@@ -193,7 +196,19 @@ class Deployment:
 
         Args:
             grace: Seconds in which processes may end in order.
+
+        Raises:
+            RemoteError: If they cannot be ended, or it cannot be noted (73) that they were.
         """
+        switching = self.switching
+        if switching is not None and not switching["halted"]:
+            try:
+                write_json(self.folder / "switching.json", {**switching, "halted": True})
+            except OSError as error:
+                raise cannot_write(error, "the state of the deployment") from error
+        self._stop(grace)
+
+    def _stop(self, grace: float) -> None:
         stop_all([folder for folder in self.folders() if folder.supervised], grace)
 
     def switch(self, launch: str, grace: float, goes_on: Callable[[], bool]) -> None:
@@ -284,10 +299,27 @@ class Deployment:
             RemoteError: If it cannot be stopped or started; the switch stays to be undone.
         """
         switching = self.switching
-        if switching is not None:
-            self.halt(REVERT_GRACE)
+        if switching is not None and not self._runs_on(switching):
+            self._stop(REVERT_GRACE)
             self._start_before(switching)
-            self.forget_switch()
+        self.forget_switch()
+
+    def _runs_on(self, switching: dict[str, Any]) -> bool:
+        """Whether no host has stopped anything yet, so that what runs is best left alone.
+
+        To stop it would end it on all hosts, also where nobody knows of a switch. If another host
+        has stopped its part, ours ends within moments.
+        """
+        if switching["halted"] or not switching["running"]:
+            return False
+        launch = self.launch(switching["before"]["launch"])
+        folders = [self.process(spec["id"]) for spec in launch["processes"]]
+        until = time.monotonic() + _END_SECONDS
+        while all(folder.supervised for folder in folders):
+            if time.monotonic() > until:
+                return True
+            time.sleep(_PAUSE)
+        return False
 
     def _start_before(self, switching: dict[str, Any]) -> None:
         before = switching["before"]
@@ -343,13 +375,16 @@ class Deployment:
         switching = self.switching
         if switching is None:
             return None
-        self.halt(REVERT_GRACE)
         problem = None
+        if start and self._runs_on(switching):
+            self.forget_switch()
+            return {"problem": None}
+        self._stop(REVERT_GRACE)
         if start:
             try:
                 self._start_before(switching)
             except RemoteError as error:
-                self.halt(REVERT_GRACE)
+                self._stop(REVERT_GRACE)
                 problem = error.problem
         self.forget_switch()
         return {"problem": problem}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.running import eventually
 from tests.fleet import sshd
 from tests.fleet.keys import Key
 from tests.fleet.sshd import Sshd
@@ -46,8 +47,13 @@ def test_it_ends_alone_or_with_all_it_has_started(tmp_path: Path) -> None:
     try:
         client = login(tmp_path, server, key)
         out_of(*client, "setsid sleep 600 >/dev/null 2>&1 &")
-        ((pid, words),) = server.processes()
-        assert words == ["sleep", "600"]
+
+        def asleep() -> list[int]:
+            # For a moment it still is the shell that became it.
+            return [pid for pid, words in server.processes() if words == ["sleep", "600"]]
+
+        eventually(asleep, "the program")
+        (pid,) = asleep()
         server.stop()
         assert [each for each, _ in server.processes()] == [pid]
         server.kill()

@@ -431,6 +431,28 @@ def test_what_runs_can_end_before_this_host_has_switched(machine, deployment):
     runs(deployment, {0: "L1"})
 
 
+@pytest.mark.parametrize("by", ["revert", "mend"])
+def test_what_nobody_has_stopped_runs_on(machine, deployment, by):
+    """To restart it would end it on hosts that do not know of a switch yet."""
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    before = deployment.process(0).state().pid
+    deployment.begin_switch("L2")
+    getattr(deployment, by)()
+    assert deployment.switching is None
+    assert deployment.process(0).state().pid == before
+
+
+@pytest.mark.parametrize("by", ["revert", "mend"])
+def test_what_ends_because_others_were_stopped_is_put_back(machine, deployment, by):
+    deploy(deployment, machine.launch("L1", machine.server(0)))
+    before = deployment.process(0).state().pid
+    deployment.begin_switch("L2")
+    os.kill(before, signal.SIGTERM)
+    getattr(deployment, by)()
+    runs(deployment, {0: "L1"})
+    assert deployment.process(0).state().pid != before
+
+
 def test_a_switch_that_is_taken_back_has_stopped_nothing(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
     before = deployment.process(0).state().pid
