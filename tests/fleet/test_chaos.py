@@ -119,8 +119,14 @@ def test_an_accident_during_a_deploy(
         assert not ours(victim), "a host that returns starts nothing"
 
     site.write("flow.py", ticking("three"))
-    again = site.ctl("deploy", "inventory.toml", "flow.py")
-    assert again.returncode == 0, again.stderr
+
+    def deploys() -> bool:
+        again = site.ctl("deploy", "inventory.toml", "flow.py")
+        # A host that was cut off finds that out after some silence, and is locked until then.
+        assert again.returncode in (0, 75), again.stderr
+        return again.returncode == 0
+
+    eventually(deploys, "the lock is free", SECONDS)
     eventually(lambda: is_settled(site, hosts), "the next deploy has mended all", SECONDS)
     (new,) = set(releases(site).values())
     assert new != old
