@@ -19,7 +19,7 @@ from engine.errors import PeerUnavailableError
 from engine.failure import Failure
 from engine.flows import FlowReference
 from engine.launch import launch
-from engine.local import Child, LocalCluster
+from engine.local import Child, LocalCluster, open_child
 from engine.relay import Writer
 
 _CODE, _AGENT = "code", "agent"
@@ -146,17 +146,7 @@ def _open(process: int, words: list[str], env: dict[str, str]) -> "subprocess.Po
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     try:
-        return subprocess.Popen(  # noqa: S603  # runs what the user has asked to run
-            words,
-            bufsize=0,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=env,
-            # Ctrl-C of a terminal is for the launcher alone.
-            start_new_session=True,
-            preexec_fn=unblock,  # noqa: PLW1509  # this process has no threads
-        )
+        return open_child(words, env, in_child=unblock)
     except OSError as error:
         msg = f"process {process} cannot be started: {words[0]}: {error.strerror}"
         raise PeerUnavailableError(msg) from None

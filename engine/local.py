@@ -217,7 +217,7 @@ def start(
             words += [f"--{name}-fd={fd}" for name, fd in fds.items()]
             words += [*_log_format(words, env), "--", cluster.flow]
             try:
-                popen = _open(words, env, tuple(fds.values()))
+                popen = open_child(words, env, tuple(fds.values()))
             except OSError as error:
                 os.close(report_fd)
                 msg = f"process {process} cannot be started: {error.strerror}"
@@ -232,7 +232,23 @@ def start(
             listener.close()
 
 
-def _open(words: list[str], env: dict[str, str], fds: tuple[int, ...]) -> "subprocess.Popen[bytes]":
+def open_child(
+    words: list[str],
+    env: Mapping[str, str],
+    fds: tuple[int, ...] = (),
+    in_child: Callable[[], None] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a program whose output is relayed.
+
+    Args:
+        words: The program and its arguments.
+        env: All of its environment.
+        fds: Descriptors that it gets.
+        in_child: Is called in the new process, before the program.
+
+    Raises:
+        OSError: If it cannot be started.
+    """
     return subprocess.Popen(  # noqa: S603  # runs what the user has asked to run
         words,
         bufsize=0,
@@ -243,6 +259,7 @@ def _open(words: list[str], env: dict[str, str], fds: tuple[int, ...]) -> "subpr
         env=env,
         # Ctrl-C of a terminal is for the launcher alone.
         start_new_session=True,
+        preexec_fn=in_child,  # noqa: PLW1509  # a launcher has no threads
     )
 
 
