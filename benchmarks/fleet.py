@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 import venv
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from unittest.mock import patch
 from ctl import Deployment
 from ctl.layers import Layer
 from ctl.progress import Silent
+from ctl.remote.blocks import WINDOW
 from ctl.transport.session import Session
 from tests.fleet.docker_hosts import DockerPool, engine
 from tests.fleet.fleets import Fleet
@@ -381,9 +383,8 @@ def _cat(site: Site, host: FleetHost, layer: Layer) -> float:
     """Seconds that `ssh` takes to bring the same bytes to a host that throws them away."""
     file = site.folder / "all"
     with file.open("wb") as all_:
-        for entry in layer.entries:
-            for piece in entry.read():
-                all_.write(piece)
+        for block in layer.pack():
+            all_.write(zlib.decompress(block.data, WINDOW))
     config = site.env["CTL_SSH_CONFIG"]
     words = ["ssh", "-F", config, "-i", str(site.identity), "-o", "ControlPath=none"]
     words += ["-p", str(host.port), f"{host.user}@{host.address}", "cat >/dev/null"]

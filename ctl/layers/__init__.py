@@ -5,6 +5,7 @@ from ctl.layers.archive import Entry, Layer
 from ctl.layers.code import CodeLayer, code_layer
 from ctl.layers.engine import engine_layer
 from ctl.layers.modules import Foreign
+from ctl.layers.packing import save
 from ctl.layers.pickled import pickled_flow
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "code_layer",
     "engine_layer",
     "pickled_flow",
+    "save",
 ]

@@ -3,30 +3,20 @@
 import hashlib
 import itertools
 import stat
-import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import Literal
 
 from ctl.errors import FlowError
+from ctl.layers.packing import Block, pack, saved
 from ctl.remote.digest import Item, digest_of_items, read_item
 
 Kind = Literal["engine", "code", "agent", "requirements"]
 
-_CHUNK = 1 << 16
-_LEVEL = 2  # of zlib nearly as small as the default level, in half the time
-_GZIP = 16 + zlib.MAX_WBITS
+_CHUNK = 1 << 18
 _ENCODING = ("utf-8", "surrogateescape")
 """How names become bytes, whatever the locale of the operator is."""
-
-
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -106,12 +96,16 @@ class Layer:
     Args:
         kind: What it is for.
         digest: SHA-256, in hex, of the list of its files.
-        entries: The files, in the order of their paths.
+        size: Bytes of all files.
+        entries: The files, in the order of their paths, unless they are packed already.
+        packed: Where `save` has kept their blocks.
     """
 
     kind: Kind
     digest: str
-    entries: tuple[Entry, ...]
+    size: int
+    entries: tuple[Entry, ...] = ()
+    packed: Path | None = None
 
     @classmethod
     def of(cls, kind: Kind, entries: Iterable[Entry]) -> "Layer":
@@ -131,40 +125,19 @@ class Layer:
             twice = next(a.path for a, b in itertools.pairwise(ordered) if a.path == b.path)
             msg = f"two files would be pushed as {twice!r}"
             raise FlowError(msg)
-        return cls(kind, digest_of_items(entry.item for entry in ordered), ordered)
+        digest = digest_of_items(entry.item for entry in ordered)
+        return cls(kind, digest, sum(entry.size for entry in ordered), ordered)
 
-    @cached_property
-    def size(self) -> int:
-        """Bytes of all files, uncompressed."""
-        return sum(entry.size for entry in self.entries)
-
-    def pack(self) -> Iterator[bytes]:
-        """The layer as a tar file in the PAX format, compressed by gzip, in chunks of about 64 KiB.
-
-        It depends on the content of the files alone, and is made while it is read.
+    def pack(self) -> Iterator[Block]:
+        """The layer as a host unpacks it; it depends on the content of the files alone.
 
         Raises:
             FlowError: If a file has changed since the digest was taken; it names the file.
         """
-        gzip = _compressor()
-        chunk = bytearray()
-        for piece in self._tar():
-            chunk += gzip.compress(piece)
-            if len(chunk) >= _CHUNK:
-                yield bytes(chunk)
-                chunk.clear()
-        yield bytes(chunk + gzip.flush())
-
-    def _tar(self) -> Iterator[bytes]:
-        for entry in self.entries:
-            info = tarfile.TarInfo(entry.path)
-            info.size = entry.size
-            # A host keeps layers to itself.
-            info.mode = 0o700 if entry.executable else 0o600
-            yield info.tobuf(tarfile.PAX_FORMAT, *_ENCODING)
-            yield from entry.read()
-            yield bytes(-entry.size % tarfile.BLOCKSIZE)
-        yield bytes(2 * tarfile.BLOCKSIZE)
+        if self.packed is not None:
+            return saved(self.packed)
+        listing = [(entry.path, entry.executable, entry.size) for entry in self.entries]
+        return pack(listing, itertools.chain.from_iterable(each.read() for each in self.entries))
 
 
 def _check_path(path: str) -> None:
@@ -181,13 +154,3 @@ def _check_path(path: str) -> None:
 
 def _unreadable(source: Path, error: OSError) -> FlowError:
     return FlowError(f"{source} cannot be pushed: {error.strerror or error}")
-
-
-def _compressor() -> _Compressor:
-    try:
-        # As small, in a fifth of the time.
-        from isal.isal_zlib import compressobj
-    except ImportError:
-        # It has no wheel for this kind of machine.
-        return zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-    return compressobj(_LEVEL, zlib.DEFLATED, _GZIP)

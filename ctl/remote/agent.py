@@ -210,7 +210,7 @@ class Agent:
         self._listeners.close()
 
     def do_push(self, digest: str) -> None:
-        """Take a layer, whose chunks come next."""
+        """Take a layer, whose blocks come next."""
         # Late, since most sessions push nothing.
         from ctl.remote.unpack import receive
 
@@ -224,9 +224,9 @@ class Agent:
                 if self._lost.is_set():
                     raise RemoteError(LOST, "the connection was lost during a push")
                 return b""
-            message, chunk = item
+            message, block = item
             ended = bool(message.get("last"))
-            return chunk
+            return block
 
         self._leftovers.note(self._root.layer(digest))
         try:

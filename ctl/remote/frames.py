@@ -15,9 +15,6 @@ _LENGTHS = struct.Struct(">II")
 LIMIT = 64 << 20
 """Bytes of an object or of data; more is no message of ours."""
 
-CHUNK = 256 << 10
-"""Bytes of data in one message of a stream."""
-
 
 def encode(message: Message, data: bytes | memoryview = b"") -> bytes:
     """Make the frame of a message."""
@@ -51,6 +48,7 @@ class Decoder:
             if not isinstance(message, dict):
                 msg = "a message is not an object"
                 raise ValueError(msg)  # noqa: TRY004  # whatever is wrong with a frame is one error
-            data = bytes(self._waiting[start + length : end])
+            with memoryview(self._waiting) as waiting:
+                data = bytes(waiting[start + length : end])
             del self._waiting[:end]
             yield message, data

@@ -1,4 +1,4 @@
-"""Layers of requirements on the operator's machine, so that each is fetched and hashed once."""
+"""Layers of requirements on the operator's machine, so that each is fetched and packed once."""
 
 import hashlib
 import json
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ctl.errors import CannotWriteError
-from ctl.layers import Entry, Layer
+from ctl.layers import Entry, Layer, save
 
-_FORMAT = 1
+_FORMAT = 2
 """Is part of every key; raise it when what is kept changes."""
 
 _OF_THE_INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
@@ -48,20 +48,16 @@ class Cache:
             (folder / "text").replace(self._resolution(key))
 
     def layer(self, key: str) -> Layer | None:
-        """A layer that was fetched; its files are looked at, but not read."""
+        """A layer that was fetched."""
         folder = self._layer(key)
+        packed = folder / "packed"
         try:
-            kept = json.loads((folder / "listing.json").read_text(encoding="utf-8"))
-            entries = []
-            for path, executable, size, sha256, changed in kept["files"]:
-                source = folder / "tree" / path
-                seen = source.stat()
-                if (seen.st_size, seen.st_mtime_ns) != (size, changed):
-                    return None
-                entries.append(Entry(path, source, executable, size, sha256))
+            kept = json.loads((folder / "layer.json").read_text(encoding="utf-8"))
+            if _state(packed) != kept["packed"]:
+                return None
+            return Layer("requirements", kept["digest"], kept["size"], packed=packed)
         except (OSError, ValueError, LookupError, TypeError):
             return None
-        return Layer("requirements", kept["digest"], tuple(entries))
 
     @contextmanager
     def new(self) -> Iterator[Path]:
@@ -72,26 +68,25 @@ class Cache:
             yield tree
 
     def keep(self, key: str, tree: Path) -> Layer:
-        """Make a layer of what was fetched, and keep it."""
+        """Make a layer of what was fetched, pack it once for all hosts, and keep it."""
         layer = Layer.of("requirements", _entries(tree))
-        files = [
-            (each.path, each.executable, each.size, each.sha256, _changed(each))
-            for each in layer.entries
-        ]
-        listing = {"digest": layer.digest, "files": files}
+        packed = tree.parent / "packed"
         try:
-            (tree.parent / "listing.json").write_text(json.dumps(listing), encoding="utf-8")
+            save(layer.pack(), packed)
+            kept = {"digest": layer.digest, "size": layer.size, "packed": _state(packed)}
+            (tree.parent / "layer.json").write_text(json.dumps(kept), encoding="utf-8")
+            shutil.rmtree(tree)
             shutil.rmtree(self._layer(key), ignore_errors=True)
             tree.parent.rename(self._layer(key))
         except OSError as error:
             # Another ctl may have been as fast.
-            kept = self.layer(key)
-            if kept is None:
+            there = self.layer(key)
+            if there is None:
                 raise _unwritable(error, self.folder) from None
-            return kept
-        kept = self.layer(key)
-        assert kept is not None, "it has just been made"
-        return kept
+            return there
+        made = self.layer(key)
+        assert made is not None, "it has just been made"
+        return made
 
     def _resolution(self, key: str) -> Path:
         return self.folder / "resolved" / f"{key}.txt"
@@ -122,9 +117,10 @@ def _entries(tree: Path) -> Iterator[Entry]:
             yield Entry.of("/".join(parts), path)
 
 
-def _changed(entry: Entry) -> int:
-    assert isinstance(entry.source, Path)
-    return entry.source.stat().st_mtime_ns
+def _state(packed: Path) -> list[int]:
+    """What tells whether a file is still as it was kept."""
+    seen = packed.stat()
+    return [seen.st_size, seen.st_mtime_ns]
 
 
 def _default() -> Path:

@@ -14,7 +14,7 @@ from ctl.errors import BY_EXIT_CODE, CtlError, LostError, VersionError
 from ctl.inventory import Host
 from ctl.layers import Layer, agent_sources
 from ctl.remote.bootstrap import first_lines
-from ctl.remote.frames import CHUNK, Decoder, Message, encode
+from ctl.remote.frames import Decoder, Message, encode
 from ctl.transport.channel import Channel
 
 _READ = 1 << 18
@@ -87,28 +87,23 @@ class Session:
 
         Args:
             layer: Which.
-            sent: Is told how many more bytes have gone.
+            sent: Is told how many more bytes, uncompressed, have gone.
 
         Raises:
             CtlError: What the host reports.
         """
         with self._question("push", {"digest": layer.digest}) as number:
-            waiting = bytearray()
             self._pushing.set()
             try:
-                for piece in layer.pack():
-                    waiting += piece
-                    if len(waiting) >= CHUNK:
-                        self._send({"chunk": True}, waiting)
-                        sent(len(waiting))
-                        waiting = bytearray()
+                for block in layer.pack():
+                    self._send({"block": True}, block.data)
+                    sent(block.size)
                     if self._interrupted:
                         break
             finally:
                 # The host waits for it, even if a file of the layer could not be read.
-                self._send({"chunk": True, "last": True}, waiting)
+                self._send({"block": True, "last": True})
                 self._pushing.clear()
-            sent(len(waiting))
             self._result(number, None)
 
     def stream(self, what: str, **arguments: Any) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -163,8 +158,8 @@ class Session:
                 self._send({"cancel": self._current})
             yield self._current
 
-    def _send(self, message: Message, data: bytes | bytearray = b"") -> None:
-        frame = encode(message, memoryview(data))
+    def _send(self, message: Message, data: bytes = b"") -> None:
+        frame = encode(message, data)
         with self._sending:
             self._channel.send(frame)
 

@@ -213,6 +213,8 @@ def _factory(
         usual = tuple(options.key_types)
         first = [name for name in wanted if name in usual]
         options.key_types = (*first, *(name for name in usual if name not in first))
+        # Encrypted and authenticated in one go, it takes half the time of what paramiko prefers.
+        options.ciphers = sorted(options.ciphers, key=lambda name: "-gcm@" not in name)
         return transport
 
     return make

@@ -1,16 +1,16 @@
 """Layers on a host: what the tests share."""
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ctl.layers import Layer
+from ctl.remote.root import Root
+from ctl.remote.unpack import receive
 
 Unpack = Callable[[Layer], Path]
 Tree = Callable[..., Path]
@@ -23,6 +23,13 @@ def pythons() -> list[Path]:
     return [Path(sys.executable), *sorted(each / "bin" / "python" for each in new)]
 
 
+def unpack_to(root: Path, layer: Layer) -> Path:
+    """Do what a host does; give the folder with the files."""
+    blocks = layer.pack()
+    receive(Root(str(root)), layer.digest, lambda: next((block.data for block in blocks), b""))
+    return Root(str(root)).layer(layer.digest)
+
+
 @pytest.fixture(params=pythons(), ids=str)
 def python(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
@@ -31,10 +38,7 @@ def python(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def unpack(tmp_path: Path) -> Unpack:
     def run(layer: Layer) -> Path:
-        folder = tmp_path / "hosts" / layer.digest[:12]
-        with tarfile.open(fileobj=io.BytesIO(b"".join(layer.pack())), mode="r|gz") as archive:
-            archive.extractall(folder, filter="data")
-        return folder
+        return unpack_to(tmp_path / "hosts", layer)
 
     return run
 

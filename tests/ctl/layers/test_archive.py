@@ -1,10 +1,8 @@
 """What is packed is what a host unpacks, whatever the names and contents."""
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -13,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctl.errors import FlowError
-from ctl.layers import Entry, Layer
+from ctl.layers import Entry, Layer, save
 from ctl.remote import digest
+from ctl.remote.blocks import BLOCK_BYTES
 from ctl.remote.digest import digest_of
+from tests.ctl.layers.conftest import unpack_to
 
 NAME = (
     st.binary(min_size=1, max_size=40)
@@ -33,18 +33,16 @@ def layer_of(folder: Path) -> Layer:
     return Layer.of("code", (Entry.of(str(path.relative_to(folder)), path) for path in paths))
 
 
-def unpack_to(folder: Path, layer: Layer) -> None:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(layer.pack())), mode="r|gz") as archive:
-        archive.extractall(folder, filter="data")
+def packed(layer: Layer) -> bytes:
+    return b"".join(block.data for block in layer.pack())
 
 
 @given(FILES)
 @settings(deadline=None)  # a disk may be busy
 def test_files_survive_whatever_their_names_are(files):
     with tempfile.TemporaryDirectory() as temporary:
-        source, host = Path(temporary, "source"), Path(temporary, "host")
+        source = Path(temporary, "source")
         source.mkdir()
-        host.mkdir()
         for name, (content, is_executable) in files.items():
             path = source / name
             if any(each.is_file() for each in path.parents) or path.exists():
@@ -53,7 +51,7 @@ def test_files_survive_whatever_their_names_are(files):
             path.write_bytes(content)
             path.chmod(0o755 if is_executable else 0o644)
         layer = layer_of(source)
-        unpack_to(host, layer)
+        host = unpack_to(Path(temporary, "host"), layer)
         assert digest_of(host) == layer.digest == digest_of(source)
         for entry in layer.entries:
             there = host / entry.path
@@ -66,7 +64,7 @@ def test_the_stream_is_the_same_for_the_same_files(tree):
     one = tree({"a.py": "1", "b/c.py": "2"}, at="one")
     other = tree({"b/c.py": "2", "a.py": "1"}, at="other")
     os.utime(other / "a.py", (1, 1))
-    assert b"".join(layer_of(one).pack()) == b"".join(layer_of(other).pack())
+    assert packed(layer_of(one)) == packed(layer_of(other))
 
 
 @pytest.mark.parametrize(
@@ -154,14 +152,14 @@ def test_a_host_follows_no_link(tree, target):
         digest_of(root)
 
 
-def test_large_layers_come_in_chunks_and_are_not_held(tmp_path):
+def test_large_layers_come_in_blocks_and_are_not_held(tmp_path):
     file = tmp_path / "large"
     file.write_bytes(os.urandom(1 << 20) * 8)
     layer = Layer.of("code", [Entry.of("large", file)])
-    chunks = layer.pack()
-    first = next(chunks)
-    assert 1 << 16 <= len(first) <= 1 << 18
-    assert all(len(chunk) <= 1 << 18 for chunk in chunks)
+    blocks = layer.pack()
+    first = next(blocks)
+    assert first.size == BLOCK_BYTES
+    assert all(len(block.data) <= BLOCK_BYTES + 1000 for block in blocks)
     assert layer.size == 8 << 20
 
 
@@ -170,17 +168,15 @@ def test_machines_pack_with_what_there_is_for_them(tree, tmp_path, monkeypatch, 
     for name in lacks:
         monkeypatch.setitem(sys.modules, name, None)
     layer = layer_of(tree({"a": "1" * 10_000, "b/c": "2"}))
-    assert len(b"".join(layer.pack())) < 1_000
-    host = tmp_path / "host"
-    host.mkdir()
-    unpack_to(host, layer)
-    assert digest_of(host) == layer.digest
+    assert len(packed(layer)) < 1_000
+    assert digest_of(unpack_to(tmp_path / "host", layer)) == layer.digest
 
 
 def test_an_empty_layer_is_an_empty_folder(tmp_path):
     layer = Layer.of("code", [])
-    unpack_to(tmp_path, layer)
-    assert digest_of(tmp_path) == layer.digest
+    host = unpack_to(tmp_path, layer)
+    assert digest_of(host) == layer.digest
+    assert not list(host.iterdir())
 
 
 def test_the_digest_needs_nothing_but_itself(tree):
@@ -214,3 +210,25 @@ def test_the_digest_does_not_depend_on_the_locale(tree):
         check=True,
     )
     assert done.stdout == f"ascii {digest_of(root)}\n"
+
+
+def test_a_layer_that_was_packed_before(tree, tmp_path):
+    layer = layer_of(tree({"a": os.urandom(3 * BLOCK_BYTES), "b/c": "2"}))
+    file = tmp_path / "packed"
+    save(layer.pack(), file)
+    kept = Layer(layer.kind, layer.digest, layer.size, packed=file)
+    assert list(kept.pack()) == list(layer.pack())
+    assert digest_of(unpack_to(tmp_path / "host", kept)) == layer.digest
+
+
+@pytest.mark.parametrize("length", [None, 4, 1000])
+def test_what_was_packed_and_cannot_be_read_is_named(tree, tmp_path, length):
+    layer = layer_of(tree({"a": os.urandom(3 * BLOCK_BYTES)}))
+    file = tmp_path / "packed"
+    if length is not None:
+        save(layer.pack(), file)
+        os.truncate(file, length)
+    kept = Layer(layer.kind, layer.digest, layer.size, packed=file)
+    with pytest.raises(FlowError, match="packed cannot be pushed: ") as caught:
+        list(kept.pack())
+    assert caught.value.fix == "remove it, and deploy again"

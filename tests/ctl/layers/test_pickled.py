@@ -15,7 +15,7 @@ from engine.testing import TestingSink, TestingSource
 from tests.ctl.layers.conftest import run
 
 NOTEBOOK = """
-import enum, sys, tarfile, io
+import enum, sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from engine.connectors.stdio import StdOutSink
 from engine.dataflow import Dataflow
 from engine.testing import TestingSource
 from ctl.layers import pickled_flow
+from ctl.remote.root import Root
+from ctl.remote.unpack import receive
 
 class Kind(enum.Enum):
     EVEN, ODD = 0, 1
@@ -56,8 +58,9 @@ made = pickled_flow(flow)
 print(made.flow, made.python == sys.version_info[:2], file=sys.stderr)
 for entry in made.layer.entries:
     print(entry.path, file=sys.stderr)
-with tarfile.open(fileobj=io.BytesIO(b"".join(made.layer.pack()))) as archive:
-    archive.extractall(sys.argv[1], filter="data")
+blocks = made.layer.pack()
+root = Root(sys.argv[1])
+receive(root, made.layer.digest, lambda: next((block.data for block in blocks), b""))
 """
 
 
@@ -82,7 +85,8 @@ def notebook(tree, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stderr, tmp_path / "host"
+    [host] = (tmp_path / "host" / "layers").iterdir()
+    return done.stderr, host
 
 
 def test_it_brings_the_pickle_and_local_modules(notebook):
