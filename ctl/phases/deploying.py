@@ -25,7 +25,7 @@ from ctl.phases.fleet import Fleet
 from ctl.phases.looking import look
 from ctl.plan import Plan
 from ctl.progress import Progress
-from ctl.remote.deployments import REVERT_GRACE
+from ctl.remote.changes import REVERT_GRACE
 from ctl.reports import Deployed, Problem
 from ctl.transport.session import Session
 

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctl.remote.deployments import Deployment
 from ctl.remote.errors import LOST, RemoteError, cannot_write
@@ -24,6 +24,9 @@ from ctl.remote.leftovers import Leftovers
 from ctl.remote.lock import DeploymentLock, RootLock
 from ctl.remote.reach import Listeners, dial
 from ctl.remote.root import Root, prepare, read_json
+
+if TYPE_CHECKING:
+    from ctl.remote.changes import Change
 
 SILENCE_SECONDS = 20.0
 """How long the operator may be silent; their `ctl` sends a beat far more often."""
@@ -58,7 +61,7 @@ class Agent:
         self._number = 0
         self._lock: DeploymentLock | None = None
         self._root_lock: RootLock | None = None
-        self._changed: Deployment | None = None
+        self._changed: Change | None = None
         self._listeners = Listeners()
         self._leftovers = Leftovers(root)
 
@@ -169,7 +172,10 @@ class Agent:
 
     def do_lock(self, deployment: str, who: dict[str, Any]) -> dict[str, Any]:
         """Take the lock; put right what a deploy that was cut off has left."""
-        changed = Deployment(self._root, deployment)
+        # Late, since most sessions change nothing.
+        from ctl.remote.changes import Change
+
+        changed = Change(self._root, deployment)
         try:
             self._root_lock = RootLock(self._root.path, exclusive=False)
             self._lock = DeploymentLock(changed.folder, who)
@@ -239,8 +245,10 @@ class Agent:
         self, launch: dict[str, Any], files: dict[str, str], secrets: dict[str, str]
     ) -> None:
         """Lay out what processes will be given."""
+        from ctl.remote.staging import stage
+
         self._leftovers.note(self._root.release(launch["release"]))
-        self._deployment().stage(launch, files, secrets)
+        stage(self._deployment(), launch, files, secrets)
 
     def do_begin_switch(self, launch: str) -> None:
         """Note what runs."""
@@ -322,7 +330,7 @@ class Agent:
         """Send logs."""
         send_logs(Deployment(self._root, deployment), wanted, self._say, self._goes_on)
 
-    def _revert(self, changed: Deployment) -> None:
+    def _revert(self, changed: "Change") -> None:
         try:
             changed.revert()
         except (RemoteError, OSError):
@@ -330,7 +338,7 @@ class Agent:
             self._leftovers.remove()
             changed.revert()
 
-    def _deployment(self) -> Deployment:
+    def _deployment(self) -> "Change":
         assert self._changed is not None, "the lock comes first"
         return self._changed
 

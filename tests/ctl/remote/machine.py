@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ctl.layers import agent_layer
-from ctl.remote.deployments import Deployment
+from ctl.remote.changes import Change
 from ctl.remote.logfile import TIME_LENGTH, read
 from ctl.remote.processes import ProcessFolder
 from ctl.remote.root import Root, write_json
@@ -85,7 +85,7 @@ class Machine:
             path.write_bytes(b"".join(entry.read()))
 
     def deployment(self, name="flights"):
-        return Deployment(self.root, name)
+        return Change(self.root, name)
 
     def launch(self, launch, *processes, release="r1", **more):
         """What an operator sends to have processes started."""

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ctl.remote import commands, deployments, processes
+from ctl.remote import changes, commands, processes
 from ctl.remote.errors import RemoteError
 from ctl.remote.lock import DeploymentLock
 from ctl.remote.probes import Answer
 from ctl.remote.root import write_json
+from ctl.remote.staging import stage
 from tests.ctl.remote.machine import ended, loads, log, prints, shell, spec
 from tests.engine.running import eventually
 
@@ -41,7 +42,7 @@ def switch(deployment, launch):
 
 def deploy(deployment, launch, *, secrets=None, files=None, timeout=20.0):
     name = launch["launch"]
-    deployment.stage(launch, files or {}, secrets or {})
+    stage(deployment, launch, files or {}, secrets or {})
     switch(deployment, name)
     assert deployment.ready(name, timeout, always, unheard) is None
     deployment.commit(name)
@@ -81,7 +82,7 @@ def test_nothing_was_ever_deployed(deployment):
 
 def test_a_deploy(machine, deployment):
     launch = machine.launch("L1", machine.server(0), machine.server(1))
-    deployment.stage(launch, {"tls/ca.pem": "text"}, {"TOKEN": "hunter22"})
+    stage(deployment, launch, {"tls/ca.pem": "text"}, {"TOKEN": "hunter22"})
     assert running(deployment) == {}
     assert deployment.current is None
     folder = deployment.folder / "launches" / "L1"
@@ -136,7 +137,7 @@ def test_a_flow_that_cannot_be_loaded(machine, deployment):
     check = {"argv": list(shell("echo 'error: no module x' >&2; exit 65")), "env": {}, "cwd": None}
     launch = machine.launch("L1", spec(0, *SLEEP), checks=[check | {"ready": {}}])
     with pytest.raises(RemoteError) as caught:
-        deployment.stage(launch, {}, {})
+        stage(deployment, launch, {}, {})
     assert (caught.value.exit_code, caught.value.problem) == (65, "no module x")
     # It is checked again the next time.
     assert not machine.root.release("r1").exists()
@@ -153,7 +154,7 @@ def test_a_flow_that_cannot_be_loaded(machine, deployment):
 def test_a_check_that_says_nothing(machine, deployment, words, code, problem):
     check = {"argv": list(words), "env": {}, "cwd": None, "ready": {}}
     with pytest.raises(RemoteError) as caught:
-        deployment.stage(machine.launch("L1", checks=[check]), {}, {})
+        stage(deployment, machine.launch("L1", checks=[check]), {}, {})
     assert (caught.value.exit_code, caught.value.problem) == (code, problem)
 
 
@@ -163,7 +164,7 @@ def test_a_module_that_is_not_there(machine, deployment, module, requires):
     text = f"ModuleNotFoundError: No module named '{module}'"
     check = {"argv": list(shell(f'echo "{text}" >&2; exit 65')), "env": {}, "cwd": None}
     with pytest.raises(RemoteError) as caught:
-        deployment.stage(machine.launch("L1", checks=[check | {"ready": {}}]), {}, {})
+        stage(deployment, machine.launch("L1", checks=[check | {"ready": {}}]), {}, {})
     assert caught.value.problem == f"the flow imports `{module}`, which is not there"
     assert ("requirements" in caught.value.fix) == requires
     assert "`include`" in caught.value.fix
@@ -173,13 +174,13 @@ def test_a_check_that_takes_too_long(machine, deployment, monkeypatch):
     monkeypatch.setattr(commands, "_SECONDS", 0.1)
     check = {"argv": ["sleep", "600"], "env": {}, "cwd": None, "ready": {}}
     with pytest.raises(RemoteError, match=r"the check of the flow has not ended after 0\.1 s"):
-        deployment.stage(machine.launch("L1", checks=[check]), {}, {})
+        stage(deployment, machine.launch("L1", checks=[check]), {}, {})
 
 
 def test_a_check_has_variables_and_secrets(machine, deployment):
     words = shell('test "$A$B" = "x y"')
     check = {"argv": list(words), "env": {"A": "x "}, "cwd": None, "ready": {}}
-    deployment.stage(machine.launch("L1", checks=[check]), {}, {"B": "y"})
+    stage(deployment, machine.launch("L1", checks=[check]), {}, {"B": "y"})
     assert machine.root.release("r1").exists()
 
 
@@ -191,7 +192,7 @@ def test_what_only_the_host_knows(machine, deployment, monkeypatch, tmp_path):
     place = {"place": ["layers", "abc", "fl ow.py"], "then": ":flow"}
     path = {"join": [{"place": ["a"], "then": ""}, "b"]}
     process = spec(0, {"python": None}, place, env={"P": path}, cwd="~/work", socket=place)
-    deployment.stage(machine.launch("L1", process), {}, {})
+    stage(deployment, machine.launch("L1", process), {}, {})
     (staged,) = deployment.launch("L1")["processes"]
     root = str(machine.root.path)
     assert staged["argv"] == [sys.executable, f"{root}/layers/abc/fl ow.py:flow"]
@@ -218,7 +219,7 @@ def test_a_file_in_the_way_of_an_included_one(machine, deployment):
     path.parent.mkdir(parents=True)
     path.write_text("mine")
     with pytest.raises(RemoteError) as caught:
-        deployment.stage(machine.launch("L1", links={"a.csv": ["layers", "x", "a.csv"]}), {}, {})
+        stage(deployment, machine.launch("L1", links={"a.csv": ["layers", "x", "a.csv"]}), {}, {})
     assert caught.value.exit_code == 73
     assert "is in the way of the included file a.csv" in caught.value.problem
     assert path.read_text() == "mine"
@@ -235,7 +236,7 @@ def test_a_finite_process_counts_as_ready(machine, deployment):
 
 def test_a_process_that_fails(machine, deployment):
     failing = spec(1, *shell("echo 'error: why' >&2; exit 70"))
-    deployment.stage(machine.launch("L1", machine.server(0), failing), {}, {})
+    stage(deployment, machine.launch("L1", machine.server(0), failing), {}, {})
     switch(deployment, "L1")
     failed = deployment.ready("L1", 20.0, always, unheard)
     assert (failed["id"], failed["state"], failed["exit_code"]) == (1, "failed", 70)
@@ -243,7 +244,7 @@ def test_a_process_that_fails(machine, deployment):
 
 
 def test_a_process_that_is_not_ready_in_time(machine, deployment):
-    deployment.stage(machine.launch("L1", machine.server(0, ready=False)), {}, {})
+    stage(deployment, machine.launch("L1", machine.server(0, ready=False)), {}, {})
     switch(deployment, "L1")
     prints(deployment.process(0), "serving")
     said = []
@@ -255,7 +256,7 @@ def test_a_process_that_is_not_ready_in_time(machine, deployment):
 
 
 def test_nobody_waits_any_more(machine, deployment):
-    deployment.stage(machine.launch("L1", machine.server(0, ready=False)), {}, {})
+    stage(deployment, machine.launch("L1", machine.server(0, ready=False)), {}, {})
     deployment.switch("L1", 10.0, lambda: False)
     assert running(deployment) == {}
     switch(deployment, "L1")
@@ -271,7 +272,7 @@ def test_what_a_change_looks_like_from_elsewhere(machine, deployment):
     who = {"user": "ada"}
     lock = DeploymentLock(deployment.folder, who)
     launch = machine.launch("L2", machine.server(0), machine.server(1), release="r2")
-    deployment.stage(launch, {}, {})
+    stage(deployment, launch, {}, {})
     switch(deployment, "L2")
     assert deployment.ready("L2", 20.0, always, unheard) is None
     status = machine.deployment().status()
@@ -324,7 +325,7 @@ def test_a_stop(machine, deployment):
 
 def test_a_stop_after_a_deploy_that_was_cut_off(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
-    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0)), {}, {})
     switch(deployment, "L2")
     machine.deployment().stop(10.0)
     assert running(deployment) == {}
@@ -338,7 +339,7 @@ def full(*_args, **_more):
 
 def test_a_stop_on_a_full_disk(machine, deployment, monkeypatch):
     deploy(deployment, machine.launch("L1", machine.server(0)))
-    monkeypatch.setattr(deployments, "write_json", full)
+    monkeypatch.setattr(changes, "write_json", full)
     monkeypatch.setattr(processes, "write_json", full)
     with pytest.raises(RemoteError) as caught:
         deployment.stop(10.0)
@@ -351,7 +352,7 @@ def test_a_stop_on_a_full_disk(machine, deployment, monkeypatch):
 
 def test_a_switch_is_undone(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0), machine.server(1)))
-    deployment.stage(machine.launch("L2", machine.server(0), machine.server(2)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0), machine.server(2)), {}, {})
     switch(deployment, "L2")
     deployment.revert()
     deployment.tidy()
@@ -366,7 +367,7 @@ def test_a_switch_is_undone(machine, deployment):
 def test_what_was_stopped_stays_so(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
     deployment.stop(10.0)
-    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0)), {}, {})
     switch(deployment, "L2")
     deployment.revert()
     assert running(deployment) == {}
@@ -374,7 +375,7 @@ def test_what_was_stopped_stays_so(machine, deployment):
 
 
 def test_nothing_is_left_of_a_first_deploy_that_is_undone(machine, deployment):
-    deployment.stage(machine.launch("L1", machine.server(0)), {"a/b": "c"}, {"D": "e"})
+    stage(deployment, machine.launch("L1", machine.server(0)), {"a/b": "c"}, {"D": "e"})
     switch(deployment, "L1")
     deployment.revert()
     deployment.tidy()
@@ -383,9 +384,9 @@ def test_nothing_is_left_of_a_first_deploy_that_is_undone(machine, deployment):
 
 def test_a_full_disk_during_a_switch(machine, deployment, monkeypatch):
     deploy(deployment, machine.launch("L1", machine.server(0)))
-    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0)), {}, {})
     with monkeypatch.context() as patch:
-        patch.setattr(deployments, "write_json", full)
+        patch.setattr(changes, "write_json", full)
         with pytest.raises(RemoteError) as caught:
             switch(deployment, "L2")
     assert caught.value.exit_code == 73
@@ -398,7 +399,7 @@ def test_a_release_that_cannot_be_started(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
     launch = machine.launch("L2", machine.server(0))
     launch["agent"] = "0" * 64
-    deployment.stage(launch, {}, {})
+    stage(deployment, launch, {}, {})
     with pytest.raises(RemoteError, match="did not start"):
         switch(deployment, "L2")
     deployment.revert()
@@ -408,7 +409,7 @@ def test_a_release_that_cannot_be_started(machine, deployment):
 def test_what_ran_before_a_cut_off_deploy_cannot_be_started(machine, deployment):
     """It does not stand in the way of the next release."""
     deploy(deployment, machine.launch("L1", machine.server(0)))
-    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0)), {}, {})
     switch(deployment, "L2")
     file = deployment.folder / "launches" / "L1" / "launch.json"
     write_json(file, loads(file) | {"agent": "0" * 64})
@@ -422,7 +423,7 @@ def test_what_ran_before_a_cut_off_deploy_cannot_be_started(machine, deployment)
 def test_what_runs_can_end_before_this_host_has_switched(machine, deployment):
     """Its peers have been stopped before it; it is put back like them."""
     deploy(deployment, machine.launch("L1", machine.server(0)))
-    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0)), {}, {})
     deployment.begin_switch("L2")
     os.kill(deployment.process(0).state().pid, signal.SIGTERM)
     eventually(lambda: running(deployment) == {}, "the end of the process")
@@ -465,14 +466,14 @@ def test_a_switch_that_is_taken_back_has_stopped_nothing(machine, deployment):
 
 def test_what_cannot_be_stopped_is_still_to_be_put_back(machine, deployment, monkeypatch):
     deploy(deployment, machine.launch("L1", machine.server(0)))
-    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0)), {}, {})
     switch(deployment, "L2")
 
     def stuck(*_):
         raise RemoteError(69, "process 0 cannot be ended")
 
     with monkeypatch.context() as patch:
-        patch.setattr(deployments, "stop_all", stuck)
+        patch.setattr(changes, "stop_all", stuck)
         with pytest.raises(RemoteError, match="cannot be ended"):
             deployment.mend()
     assert deployment.mend() == {"problem": None}
@@ -489,8 +490,8 @@ class Fuse:
     def __init__(self, patch, steps):
         self.left = steps
         for place, name in (
-            (deployments, "write_json"),
-            (deployments, "stop_all"),
+            (changes, "write_json"),
+            (changes, "stop_all"),
             (processes.ProcessFolder, "start"),
             (processes.ProcessFolder, "started"),
             (shutil, "rmtree"),
@@ -531,7 +532,7 @@ def mend(deployment):
 
 def change(deployment, launch):
     """All that is done to go from one launch to another."""
-    deployment.stage(launch, {"secret": "x"}, {})
+    stage(deployment, launch, {"secret": "x"}, {})
     switch(deployment, launch["launch"])
     assert deployment.ready(launch["launch"], 20.0, always, unheard) is None
     deployment.commit(launch["launch"])
@@ -560,7 +561,7 @@ def test_a_cut_while_it_is_put_right(machine, deployment):
     deploy(deployment, machine.launch("L0", machine.server(0), machine.server(1)))
     steps, done = 0, False
     while not done:
-        deployment.stage(machine.launch(f"L{steps + 1}", spec(0, *SLEEP)), {}, {})
+        stage(deployment, machine.launch(f"L{steps + 1}", spec(0, *SLEEP)), {}, {})
         switch(deployment, f"L{steps + 1}")
 
         def put_right():
@@ -576,7 +577,7 @@ def test_a_cut_while_it_is_put_right(machine, deployment):
 
 def test_a_commit_that_was_cut_off_before_its_last_step_is_one(machine, deployment):
     deploy(deployment, machine.launch("L1", machine.server(0)))
-    deployment.stage(machine.launch("L2", machine.server(0)), {}, {})
+    stage(deployment, machine.launch("L2", machine.server(0)), {}, {})
     switch(deployment, "L2")
     journal = deployment.switching
     deployment.commit("L2")

@@ -10,6 +10,7 @@ from ctl.layers import code_layer, engine_layer
 from ctl.plan import Plan
 from ctl.remote.errors import RemoteError
 from ctl.remote.root import prepare
+from ctl.remote.staging import stage
 from ctl.runtimes import Layers, find_runtime
 from ctl.runtimes.engine import EngineRuntime
 from tests.ctl.remote.conftest import machine, marking
@@ -106,16 +107,16 @@ def planned(machine, tmp_path):
     return plan
 
 
-def stage(machine, plan, files=None):
+def staged(machine, plan, files=None):
     deployment = machine.deployment()
     (host,) = plan.inventory.hosts
     launch = plan.launch(host, "L1")
-    deployment.stage(launch, {"mesh-secret": "s3cret", **(files or {})}, {})
+    stage(deployment, launch, {"mesh-secret": "s3cret", **(files or {})}, {})
     return deployment
 
 
 def start(machine, plan, files=None):
-    deployment = stage(machine, plan, files)
+    deployment = staged(machine, plan, files)
     deployment.begin_switch("L1")
     deployment.switch("L1", 10.0, lambda: True)
     return deployment, deployment.ready("L1", 60.0, lambda: True, lambda _: None)
@@ -181,7 +182,7 @@ def test_a_flow_that_fails(machine, planned):
 def test_what_is_missing_is_found_before_anything_runs(machine, planned):
     made = planned("import no_such_module_anywhere\n")
     with pytest.raises(RemoteError, match="no_such_module_anywhere") as caught:
-        stage(machine, made)
+        staged(machine, made)
     assert caught.value.exit_code == 65
 
 
