@@ -34,6 +34,7 @@ class ProcessStatus:
         workers: Worker threads in it.
         items_in: Items that its sources have read.
         items_out: Items that its sinks have written.
+        lag_s: Seconds that what it has written is behind what it has read, if its engine says so.
         last_error: Why it failed last, in one line.
     """
 
@@ -48,6 +49,7 @@ class ProcessStatus:
     workers: int | None = None
     items_in: int | None = None
     items_out: int | None = None
+    lag_s: float | None = None
     last_error: str | None = None
 
 

@@ -14,7 +14,7 @@ from ctl.transport.session import Session
 T = TypeVar("T")
 
 Mended = Mapping[str, Any] | None
-"""As `ctl.remote.deployments.Deployment.mend` has it."""
+"""As `ctl.remote.changes.Change.mend` has it."""
 
 AT_ONCE = 32
 """Hosts at once."""

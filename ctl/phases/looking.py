@@ -71,6 +71,7 @@ def _process(
         workers=data["workers"],
         items_in=data["items_in"],
         items_out=data["items_out"],
+        lag_s=data["lag_s"],
         last_error=_last_error(data, runtime),
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-_ESTABLISHED = "01"
+_ESTABLISHED, _LISTENING = "01", "0A"
 
 Place = tuple[str, int]
 
@@ -35,15 +35,16 @@ def established(pid: int) -> list[Connection]:
     Args:
         pid: Of the process; it has to be ours.
     """
-    own = set(_sockets(pid))
-    found = []
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{name}") as file:  # noqa: PTH123
-            for line in file:
-                words = line.split()
-                if len(words) > 9 and words[3] == _ESTABLISHED and words[9] in own:
-                    found.append(Connection(_place(words[1]), _place(words[2])))
-    return found
+    return list(_listed(pid, _ESTABLISHED))
+
+
+def listening(pid: int) -> list[Place]:
+    """Where a process takes connections.
+
+    Args:
+        pid: Of the process; it has to be ours.
+    """
+    return [each.local for each in _listed(pid, _LISTENING)]
 
 
 def session(leader: int) -> list[int]:
@@ -97,6 +98,16 @@ def _named(number: int, addresses: Sequence[Place], hosts: Sequence[str]) -> str
     host, port = addresses[number]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return f"process {number}{f' on {hosts[number]}' if hosts else ''} ({address})"
+
+
+def _listed(pid: int, state: str) -> Iterator[Connection]:
+    own = set(_sockets(pid))
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{name}") as file:  # noqa: PTH123
+            for line in file:
+                words = line.split()
+                if len(words) > 9 and words[3] == state and words[9] in own:
+                    yield Connection(_place(words[1]), _place(words[2]))
 
 
 def _sockets(pid: int) -> Iterator[str]:

@@ -110,10 +110,11 @@ class Deployment:
             state = State()
         data: dict[str, Any] = {"id": spec["id"], "address": spec["address"]}
         data |= state._asdict() | {"workers": spec["workers"], "items_in": None, "items_out": None}
+        data["lag_s"] = None
         if state.state == "running":
             answer = folder.ask(spec)
             data["items_in"], data["items_out"] = answer.items_in, answer.items_out
-            data["last_error"] = answer.last_error
+            data["last_error"], data["lag_s"] = answer.last_error, answer.lag_s
             if not answer.ready:
                 data["state"], data["note"] = "starting", answer.reason
         return data

@@ -9,6 +9,8 @@ A launch says one of
 - `{"kind": "http", "address": [host, port], "url": <URL or path>}`: it answers with 2xx or 3xx
 - `{"kind": "log", "pattern": <regular expression>}`: it has written such a line
 - `{"kind": "at_once"}`: it was started
+
+each with `"monitoring": <port>` beside, if it may have a page of Pathway's there.
 """
 
 import json
@@ -36,6 +38,7 @@ class Answer(NamedTuple):
         items_in: Items that it has read, if it counts them.
         items_out: Items that it has written, if it counts them.
         last_error: What went wrong last, in a line.
+        lag_s: Seconds that what it has written is behind what it has read, if it says so.
     """
 
     ready: bool
@@ -43,6 +46,7 @@ class Answer(NamedTuple):
     items_in: int | None = None
     items_out: int | None = None
     last_error: str | None = None
+    lag_s: float | None = None
 
 
 class Asked(NamedTuple):
@@ -60,10 +64,16 @@ class Asked(NamedTuple):
 
 
 def ask(probe: Mapping[str, Any], asked: Asked) -> Answer:
-    """Ask a process; this never fails, and takes two seconds at most."""
+    """Ask a process; this never fails, and takes few seconds at most."""
     if asked.pid is None:
         return Answer(ready=False, reason="it is not started yet")
-    return _KINDS[probe["kind"]](probe, asked)
+    answer = _KINDS[probe["kind"]](probe, asked)
+    if answer.ready and "monitoring" in probe:
+        # Slow to import, and one runtime asks like this.
+        from ctl.remote.monitoring import lag
+
+        return answer._replace(lag_s=lag(_pids(probe, asked.pid), probe["monitoring"]))
+    return answer
 
 
 def _at_once(_probe: Mapping[str, Any], _asked: Asked) -> Answer:
@@ -73,11 +83,15 @@ def _at_once(_probe: Mapping[str, Any], _asked: Asked) -> Answer:
 def _connections(probe: Mapping[str, Any], asked: Asked) -> Answer:
     assert asked.pid is not None
     addresses = [(str(host), int(port)) for host, port in probe["addresses"]]
-    # A program may be started by another one, which is what runs here.
-    pids = session(asked.pid) if probe.get("session") else [asked.pid]
+    pids = _pids(probe, asked.pid)
     connections = [each for pid in pids for each in established(pid)]
     lack = missing(int(probe["process"]), addresses, connections, probe.get("hosts", ()))
     return Answer(ready=not lack, reason=lack)
+
+
+def _pids(probe: Mapping[str, Any], pid: int) -> list[int]:
+    """The processes that count: a program may be started by another one, which is what runs."""
+    return session(pid) if probe.get("session") else [pid]
 
 
 def _tcp(probe: Mapping[str, Any], _asked: Asked) -> Answer:

@@ -8,6 +8,8 @@ from ctl.inventory import RUNTIMES, Inventory
 from ctl.runtimes.base import PYTHON, Command, PlainRuntime, ProcessContext, Word
 from engine.settings import Address
 
+_MONITORING = "PATHWAY_MONITORING_HTTP_PORT"
+_MONITORING_PORT = "20000"
 _KEY = "PATHWAY_LICENSE_KEY"
 _SECRET = f'{_KEY} = {{ env = "{_KEY}" }}'
 
@@ -93,6 +95,9 @@ class PathwayRuntime(PlainRuntime):
         ready: dict[str, Any] = {"kind": "at_once"}
         if count > 1:
             ready = context.connected(addresses) | {"session": is_apart}
+        port = context.inventory.deployment.env.get(_MONITORING, _MONITORING_PORT)
+        if port.isascii() and port.isdigit():
+            ready["monitoring"] = int(port)
         timeout = context.options.get("assemble_timeout")
         limit = float(timeout) if timeout is not None else None
         return Command(argv, env, ready, ready_timeout=limit)

@@ -26,10 +26,18 @@ def status_table(status: DeploymentStatus) -> str:
     release = f"  release {status.release[:6]}" if status.release else ""
     lines = [f"{status.deployment}  {status.state}{detail}{release}"]
     if status.processes:
-        lines.append(table(_HEADINGS, [_row(process) for process in status.processes]))
+        lines.append(_processes(status.processes))
     lines += [_about(host, status) for host in status.hosts if host.error or not host.reachable]
     lines += [_end(process) for process in status.processes if process.state == "failed"]
     return "\n".join(lines)
+
+
+def _processes(processes: Sequence[ProcessStatus]) -> str:
+    rows = [_row(process) for process in processes]
+    if all(process.lag_s is None for process in processes):
+        return table(_HEADINGS, rows)
+    lags = [None if each.lag_s is None else f"{each.lag_s:.1f} s" for each in processes]
+    return table((*_HEADINGS, "LAG"), [(*row, lag) for row, lag in zip(rows, lags, strict=True)])
 
 
 def _row(process: ProcessStatus) -> tuple[str | None, ...]:

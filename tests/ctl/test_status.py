@@ -95,7 +95,9 @@ def test_silence_counts_for_more_than_a_cut():
 
 
 def test_the_json_has_the_keys_of_the_schema_in_order():
-    first = ProcessStatus(0, "alpha", "10.0.0.1:9000", "running", 4711, 12.5, 0, None, 2, 10, 5)
+    first = ProcessStatus(
+        0, "alpha", "10.0.0.1:9000", "running", 4711, 12.5, 0, None, 2, 10, 5, 0.25
+    )
     second = ProcessStatus(1, "beta", "10.0.0.2:9000", "unknown")
     status = DeploymentStatus.of("flights", [ALPHA, SILENT], [second, first])
     assert json.loads(json.dumps(status.to_json())) == {
@@ -132,6 +134,7 @@ def test_the_json_has_the_keys_of_the_schema_in_order():
                 "workers": 2,
                 "items_in": 10,
                 "items_out": 5,
+                "lag_s": 0.25,
                 "last_error": None,
             },
             {
@@ -146,6 +149,7 @@ def test_the_json_has_the_keys_of_the_schema_in_order():
                 "workers": None,
                 "items_in": None,
                 "items_out": None,
+                "lag_s": None,
                 "last_error": None,
             },
         ],

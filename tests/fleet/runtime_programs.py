@@ -64,7 +64,10 @@ def say(key, row, time, is_addition):
 
 ticks = pw.io.python.read(Ticks(), schema=Tick, autocommit_duration_ms=100)
 pw.io.subscribe(ticks, on_change=say)
-pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+pw.run(
+    monitoring_level=pw.MonitoringLevel.NONE,
+    with_http_server="PATHWAY_MONITORING_HTTP_PORT" in os.environ,
+)
 """
 PATHWAY_WORDS = """
 import pathway as pw
@@ -109,6 +112,7 @@ class Kind:
         checked: Whether the program is loaded before anything stops.
         hosts: How many it can run on.
         run_refused: What `ctl run` says, if it cannot do that.
+        lags: Whether the first of its processes says how far it is behind.
     """
 
     runtime: str
@@ -119,6 +123,7 @@ class Kind:
     checked: bool = False
     hosts: int = 2
     run_refused: str = ""
+    lags: bool = False
 
     def program(self, mark: str) -> str:
         """The program without end."""
@@ -140,7 +145,15 @@ KINDS = (
         COUNTED,
         checked=True,
     ),
-    Kind("pathway", TELLING + PATHWAY, PATHWAY_WORDS, COUNTED, hosts=1),
+    Kind(
+        "pathway",
+        TELLING + PATHWAY,
+        PATHWAY_WORDS,
+        COUNTED,
+        options={"env": {"PATHWAY_MONITORING_HTTP_PORT": "20317"}},
+        hosts=1,
+        lags=True,
+    ),
     Kind(
         "command",
         TELLING + PLAIN,

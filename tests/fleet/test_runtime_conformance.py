@@ -192,6 +192,11 @@ def test_check_deploy_status_logs_redeploy_stop(place: Place) -> None:
     for each in processes:
         assert (each["state"], each["restarts"], each["exit_code"]) == ("running", 0, None)
         assert (each["workers"], each["last_error"]) == (1, None)
+    assert processes[-1]["lag_s"] is None
+    eventually(
+        lambda: (status(site)["processes"][0]["lag_s"] is None) != place.kind.lags,
+        "how far the first is behind, if it says so",
+    )
     # What is running holds its ports, which is no reason to refuse it.
     assert site.ctl("check").returncode == 0
 

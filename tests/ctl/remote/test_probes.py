@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
+from ctl.remote import monitoring
 from ctl.remote.logfile import LogWriter
-from ctl.remote.probes import Asked, ask
+from ctl.remote.probes import Answer, Asked, ask
 
 
 @pytest.fixture
@@ -75,3 +76,45 @@ def test_connections(asked):
     answer = ask(probe, asked)
     assert not answer.ready
     assert answer.reason == "no connection with process 0 (127.0.0.1:1)"
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    text = b""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.text)))
+        self.end_headers()
+        self.wfile.write(self.text)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "lag"),
+    [
+        (b"input_latency_ms 3\noutput_latency_ms 1250\n# EOF", 1.25),
+        (b"output_latency_ms -1\n", None),
+        (b"", None),
+    ],
+)
+def test_how_far_it_is_behind(asked, text, lag):
+    page = type("Page", (_Page,), {"text": text})
+    with http.server.HTTPServer(("127.0.0.1", 0), page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        probe = {"kind": "at_once", "monitoring": server.server_port}
+        assert ask(probe, asked) == Answer(ready=True, lag_s=lag)
+        other = Asked(os.getppid(), asked.log)
+        assert ask(probe, other).lag_s is None, "the page is another process's"
+        server.shutdown()
+        thread.join()
+    assert ask(probe, asked) == Answer(ready=True)
+
+
+def test_a_page_that_never_answers(asked, monkeypatch):
+    monkeypatch.setattr(monitoring, "_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        probe = {"kind": "at_once", "monitoring": listener.getsockname()[1]}
+        assert ask(probe, asked) == Answer(ready=True)

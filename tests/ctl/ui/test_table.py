@@ -37,6 +37,16 @@ def test_the_sample_of_the_design():
     )
 
 
+def test_how_far_an_engine_is_behind_if_it_says_so():
+    processes = [
+        ProcessStatus(0, "alpha", "a:1", "running", 1, 5.0, 0, lag_s=0.25),
+        ProcessStatus(1, "alpha", "a:2", "running", 1, 5.0, 0),
+    ]
+    text = status_table(DeploymentStatus.of("flights", [HostStatus("alpha", True)], processes))
+    assert [line.split()[-2:] for line in text.splitlines()[2:]] == [["0.2", "s"], ["0", "–"]]
+    assert text.splitlines()[1].endswith("RESTARTS  LAG")
+
+
 @pytest.mark.parametrize(
     ("host", "places", "said"),
     [
