@@ -8,7 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ctl.remote.blocks import BLOCK_BYTES, LENGTH, WINDOW
@@ -21,6 +21,7 @@ _LIST_LIMIT = 64 << 20
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _START_WRITING = 2
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_PART = frozenset(("", ".", ".."))
 _DAMAGE = (zlib.error, EOFError, ValueError, TypeError)
 
 
@@ -127,14 +128,15 @@ def _inflate(chunk: bytes) -> bytes:
 
 
 def _unpack(stream: _Stream, folder: Path) -> Iterator[Item]:
-    made = {folder}
+    made = {""}
     for name, executable, size in _listing(stream):
-        target = folder / _checked(name)
-        if target.parent not in made:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.add(target.parent)
+        # Strings, since there may be many thousands.
+        parent, _, _ = _checked(name).rpartition("/")
+        if parent not in made:
+            folder.joinpath(parent).mkdir(parents=True, exist_ok=True)
+            made.add(parent)
         digest = sha256()
-        fd = os.open(target, _NEW, 0o700 if executable else 0o600)
+        fd = os.open(f"{folder}/{name}", _NEW, 0o700 if executable else 0o600)
         try:
             for portion in stream.read(size):
                 digest.update(portion)
@@ -153,19 +155,23 @@ def _listing(stream: _Stream) -> list[tuple[str, bool, int]]:
         msg = "its list of files is too long"
         raise ValueError(msg)
     listing: list[Any] = json.loads(b"".join(stream.read(length)))
-    for _, executable, size in listing:
-        if type(executable) is not bool or type(size) is not int or size < 0:
+    for name, executable, size in listing:
+        if (
+            type(name) is not str
+            or type(executable) is not bool
+            or type(size) is not int
+            or size < 0
+        ):
             msg = "it has no list of files"
             raise ValueError(msg)
     return listing
 
 
-def _checked(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if str(path) != name or path.is_absolute() or ".." in path.parts or not path.name:
+def _checked(name: str) -> str:
+    if not _NO_PART.isdisjoint(name.split("/")):
         msg = f"{name!r} has no place in a layer"
         raise ValueError(msg)
-    return path
+    return name
 
 
 def _write(fd: int, data: memoryview) -> None:
