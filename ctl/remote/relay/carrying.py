@@ -18,7 +18,7 @@ from ctl.remote.relay.loop import ENDED, GONE, IN, OUT, Loop, Timer
 from ctl.remote.relay.sockets import WOULD_WAIT, Farewell, Outgoing, Place, begin, reset, tune
 from ctl.remote.relay.tls import Tls, reason
 
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 512 << 10
 """What is read at once, and so about the most that waits in one direction of a connection."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5

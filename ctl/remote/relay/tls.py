@@ -70,16 +70,16 @@ class Tls:
         Raises:
             ssl.SSLError: If it was tampered with.
         """
-        size = 0
-        # One record at a time is what OpenSSL gives.
-        while size < len(buffer) and (self._incoming.pending or self._tls.pending()):
-            try:
-                count: Any = self._tls.read(len(buffer) - size, buffer[size:])
-            except _MORE:
-                break
-            if not count:
-                break
-            size += int(count)
+        size, limit, read = 0, len(buffer), self._tls.read
+        try:
+            # One record at a time is what OpenSSL gives; of the last one, a part may be left.
+            while (not size or self._incoming.pending) and size < limit:
+                count: Any = read(limit - size, buffer[size:])
+                if not count:
+                    break
+                size += count
+        except _MORE:
+            pass
         return size
 
     def encrypt(self, data: memoryview | bytes) -> bytes:
