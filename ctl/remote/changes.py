@@ -51,7 +51,7 @@ class Change(Deployment):
             raise cannot_write(error, "the state of the deployment") from error
 
     def forget_switch(self) -> None:
-        """Take back that a switch was to come; nothing was stopped."""
+        """Remove the note of a switch: nothing was stopped, or all is again as it was."""
         (self.folder / "switching.json").unlink(missing_ok=True)
 
     def halt(self, grace: float) -> None:
