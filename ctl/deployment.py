@@ -16,6 +16,7 @@ from ctl.layers import CodeLayer, Layer, agent_layer, code_layer, engine_layer
 from ctl.logs import LogLine
 from ctl.phases.checking import SPARE_BYTES, judge, reach, row, unreached
 from ctl.phases.connecting import connect
+from ctl.phases.departing import join_departed
 from ctl.phases.deploying import Deploy
 from ctl.phases.fetching import fetch, wanted_by
 from ctl.phases.fleet import Fleet, Outcome
@@ -155,7 +156,9 @@ class Deployment:
             for sentence in self.runtime.warnings(self.inventory):
                 self._progress.warn(sentence)
             if not outcome.failures:
-                self._join_departed(fleet)
+                join_departed(
+                    fleet, self.inventory, self._open, self._agent_layer(), self._progress
+                )
             who = self._who("deploy")
             return Deploy(
                 plan, fleet, self._progress, secrets, who, started, outcome.failures
@@ -336,37 +339,6 @@ class Deployment:
             )
         return row(fleet.sessions[host.name], __version__, problems.get(host.name, ()))
 
-    def _join_departed(self, fleet: Fleet) -> None:
-        """Have hosts that have left the inventory take part, to stop what they run."""
-        departed = self._departed(fleet)
-        if not departed:
-            return
-        others, outcome = connect(departed, self._open, self._agent_layer(), Silent())
-        known = {session.facts["place"] for session in fleet.sessions.values()}
-        for name, session in others.sessions.items():
-            if session.facts["place"] in known:
-                # It has not left: only the way to it is another one.
-                session.close()
-            else:
-                fleet.sessions[name] = session
-        for name, error in outcome.failures.items():
-            self._progress.warn(f"{name}: {error.problem}; its processes may be running")
-
-    def _departed(self, fleet: Fleet) -> list[Host]:
-        def look(session: Session) -> dict[str, Any] | None:
-            answer = session.ask("look", deployment=self.name, layers=[], release="")
-            manifest: dict[str, Any] | None = answer["manifest"]
-            return manifest
-
-        manifests = [each for each in fleet.each(look).results.values() if each is not None]
-        known = {_machine(host) for host in self.inventory.hosts}
-        found = {}
-        for data in (each for manifest in manifests for each in manifest["hosts"]):
-            host = Host(**{**data, "name": f"{data['name']} (left)", "processes": 0})
-            if _machine(host) not in known:
-                found[_machine(host)] = host
-        return list(found.values())
-
     def _who(self, command: str) -> dict[str, str]:
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return {
@@ -375,8 +347,3 @@ class Deployment:
             "command": command,
             "since": since,
         }
-
-
-def _machine(host: Host) -> tuple[object, ...]:
-    """What makes two entries of inventories the same place."""
-    return host.transport, host.ssh, host.ssh_port, host.user, host.root
