@@ -27,6 +27,7 @@ from ctl.plan import Plan
 from ctl.progress import Progress
 from ctl.remote.changes import REVERT_GRACE
 from ctl.reports import Deployed, Problem
+from ctl.status import DeploymentState
 from ctl.transport.session import Session
 
 SWITCH_GRACE_S = 30.0
@@ -108,7 +109,7 @@ class Deploy:
             len(self.plan.inventory.processes),
             self._pushed_bytes,
             time.monotonic() - self.started,
-            look(self.fleet, {}, self.plan.inventory, self.plan.runtime).state,
+            self._state(),
         )
 
     # The phases.
@@ -289,6 +290,11 @@ class Deploy:
         else:
             self.fleet.each(lambda session: session.ask("forget_switch"))
         self.fleet.each(lambda session: session.ask("unlock"))
+
+    def _state(self) -> DeploymentState:
+        state = look(self.fleet, {}, self.plan.inventory, self.plan.runtime).state
+        # All were ready; what is about to end may have closed its connections already.
+        return "running" if state == "starting" else state
 
     def _outcome(self) -> str:
         release = next(

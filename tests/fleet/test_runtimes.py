@@ -301,6 +301,30 @@ def test_prune_removes_what_nobody_uses(fleet: Fleet) -> None:
     assert states(site) == ["running"]
 
 
+# Whoever asks whether it is ready is the only one that it ever answers.
+ANSWERS_ONCE = """
+import os
+import signal
+import socket
+
+host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+with socket.create_server((host, port)) as listener:
+    listener.accept()[0].close()
+signal.pause()
+"""
+
+
+def test_what_was_ready_is_not_said_to_be_starting(loopback_fleet: Fleet) -> None:
+    site = loopback_fleet.site()
+    options = {"runtime": "command", "command": ["python", "flow.py"], "ready": "tcp"}
+    site.inventory(loopback_fleet(1), deployment=options)
+    site.write("flow.py", ANSWERS_ONCE)
+    deployed = deploy(site)
+    assert deployed.returncode == 0, deployed.stderr
+    assert "\nRunning in " in deployed.stderr
+    assert states(site) == ["starting"]
+
+
 def test_pathway_on_several_hosts_needs_a_licence_key(fleet: Fleet) -> None:
     site = fleet.site()
     site.inventory(fleet(3), deployment={"runtime": "pathway"})
