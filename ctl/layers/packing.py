@@ -39,7 +39,7 @@ def pack(listing: list[tuple[str, bool, int]], contents: Iterable[bytes]) -> Ite
     for portion in contents:
         waiting += portion
         while len(waiting) >= BLOCK_BYTES:
-            block = bytes(waiting[:BLOCK_BYTES])
+            block = waiting[:BLOCK_BYTES]
             del waiting[:BLOCK_BYTES]
             yield Block(deflate(block), len(block))
     yield Block(deflate(waiting), len(waiting))
@@ -81,7 +81,7 @@ def _unreadable(file: Path, why: str) -> FlowError:
     return FlowError(f"{file} cannot be pushed: {why}", "remove it, and deploy again")
 
 
-def _deflate() -> Callable[[bytes | bytearray], bytes]:
+def _deflate() -> Callable[[bytearray], bytes]:
     try:
         # As small, in a fifth of the time.
         from isal.isal_zlib import compress

@@ -45,13 +45,10 @@ class Change(Deployment):
         """
         running = any(folder.supervised for folder in self.folders())
         journal = {"launch": launch, "before": self.current, "running": running, "halted": False}
-        try:
-            write_json(self.folder / "switching.json", journal)
-        except OSError as error:
-            raise cannot_write(error, "the state of the deployment") from error
+        self._note("switching.json", journal)
 
     def forget_switch(self) -> None:
-        """Remove the note of a switch: nothing was stopped, or all is again as it was."""
+        """Remove the note of a switch: nothing was stopped, or all of it is settled."""
         (self.folder / "switching.json").unlink(missing_ok=True)
 
     def halt(self, grace: float) -> None:
@@ -67,11 +64,14 @@ class Change(Deployment):
         """
         switching = self.switching
         if switching is not None and not switching["halted"]:
-            try:
-                write_json(self.folder / "switching.json", {**switching, "halted": True})
-            except OSError as error:
-                raise cannot_write(error, "the state of the deployment") from error
+            self._note("switching.json", {**switching, "halted": True})
         self._stop(grace)
+
+    def _note(self, name: str, state: dict[str, Any]) -> None:
+        try:
+            write_json(self.folder / name, state)
+        except OSError as error:
+            raise cannot_write(error, "the state of the deployment") from error
 
     def _stop(self, grace: float) -> None:
         stop_all([folder for folder in self.folders() if folder.supervised], grace)
@@ -151,11 +151,8 @@ class Change(Deployment):
             "desired": desired,
             "since": time.time(),
         }
-        try:
-            write_json(self.folder / "current.json", current)
-        except OSError as error:
-            raise cannot_write(error, "the state of the deployment") from error
-        (self.folder / "switching.json").unlink(missing_ok=True)
+        self._note("current.json", current)
+        self.forget_switch()
 
     def revert(self) -> None:
         """Undo a switch that was not committed: what ran before runs again.
@@ -250,9 +247,7 @@ class Change(Deployment):
         current = self.current
         try:
             if current is not None:
-                write_json(self.folder / "current.json", {**current, "desired": "stopped"})
-        except OSError as error:
-            raise cannot_write(error, "the state of the deployment") from error
+                self._note("current.json", {**current, "desired": "stopped"})
         finally:
             # What can be stopped is, although it may not be remembered.
             self.halt(grace)
