@@ -37,8 +37,16 @@ READY_TIMEOUT_S = 120.0
 """Seconds that processes of the new one have to become ready."""
 
 
+_CAUSE_S = 7.0
+"""Seconds that a process has to end after its failure, once others have lost it."""
+
+
 class _GivenUpError(CtlError):
     """A host that might have become ready; it explains nothing."""
+
+
+class _PeerLostError(LostError):
+    """A process that ended because another had failed."""
 
 
 @dataclass
@@ -332,6 +340,8 @@ class Deploy:
             text += "\n" + "\n".join(f"    {line}" for line in cause.splitlines())
         if code is None:
             return LostError(text)
+        if code == LostError.exit_code:
+            return _PeerLostError(text)
         if code == CtlError.exit_code and not self.plan.runtime.needs_engine:
             # Of our engine a bug of ours, but any Python program ends so after an exception.
             return ProcessFailedError(text)
@@ -340,5 +350,26 @@ class Deploy:
     def _first_cause(self, error: HostsError) -> HostsError:
         """Put the failure that the others follow from first: a lost peer is a consequence."""
         found = [item for item in error.failures.items() if not isinstance(item[1], _GivenUpError)]
+        if all(isinstance(each, _PeerLostError) for _, each in found):
+            # It was ready already, or not waited for any more, or has not ended yet.
+            found = [*self._own_failures().items(), *found]
         found.sort(key=lambda item: isinstance(item[1], LostError))
-        return HostsError(error.problem, dict(found))
+        failures: dict[str, CtlError] = {}
+        for host, each in found:
+            failures.setdefault(host, each)
+        return HostsError(error.problem, failures)
+
+    def _own_failures(self) -> dict[str, CtlError]:
+        """Processes that failed for a reason of their own, by host."""
+        self.progress.note("a process has lost its peers; looking for what failed first")
+
+        def first_failure(session: Session) -> dict[str, Any] | None:
+            # It may be one of those that were given up.
+            session.resume()
+            state: dict[str, Any] | None = session.ask(
+                "first_failure", launch=self._launch, seconds=_CAUSE_S
+            )
+            return state
+
+        states = self.fleet.each(first_failure, self.plan.inventory.hosts).results.items()
+        return {host: self._process_error(state) for host, state in states if state is not None}

@@ -271,6 +271,10 @@ class Agent:
         """Wait until all processes of the launch are ready."""
         return self._deployment().ready(launch, timeout, self._goes_on, self._say)
 
+    def do_first_failure(self, launch: str, seconds: float) -> dict[str, Any] | None:
+        """Wait for a process that failed for a reason of its own."""
+        return self._deployment().first_failure(launch, seconds, self._goes_on)
+
     def do_commit(self, launch: str) -> None:
         """Make the launch the one that counts."""
         self._deployment().commit(launch)

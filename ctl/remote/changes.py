@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ctl.remote.deployments import Deployment
-from ctl.remote.errors import UNREACHABLE, RemoteError, cannot_write
-from ctl.remote.processes import State, stop_all
+from ctl.remote.errors import LOST, UNREACHABLE, RemoteError, cannot_write
+from ctl.remote.processes import ENDED, State, stop_all
 from ctl.remote.removing import remove_tree
 from ctl.remote.root import write_json
 
@@ -142,6 +142,31 @@ class Change(Deployment):
                 time.sleep(_PAUSE)
         return None
 
+    def first_failure(
+        self, launch: str, seconds: float, goes_on: Callable[[], bool]
+    ) -> dict[str, Any] | None:
+        """Wait for a process that failed for a reason of its own, after which others lost it.
+
+        Args:
+            launch: ID of the launch.
+            seconds: How long, unless all processes have ended before.
+            goes_on: Whether anybody still waits for the answer.
+
+        Returns:
+            What is known of it, if there is one here.
+        """
+        numbers = [spec["id"] for spec in self.launch(launch)["processes"]]
+        until = time.monotonic() + seconds
+        while goes_on():
+            states = [(number, self.process(number).state()) for number in numbers]
+            for number, state in states:
+                if state.state == "failed" and state.exit_code != LOST:
+                    return {"id": number, **state._asdict()}
+            if all(state.state in ENDED for _, state in states) or time.monotonic() > until:
+                break
+            time.sleep(_PAUSE)
+        return None
+
     def commit(self, launch: str) -> None:
         """Make a launch the one that counts, and remove what came before."""
         desired = "running" if self.launch(launch)["processes"] else "gone"
@@ -191,6 +216,10 @@ class Change(Deployment):
         if not self._runs_on(switching):
             self._stop(REVERT_GRACE)
             self._start_before(switching)
+        # Other hosts may still have to go back, and what runs here loses them then.
+        for folder in self.folders():
+            if folder.supervised:
+                folder.note_put_back()
         self.forget_switch()
 
     def _runs_on(self, switching: dict[str, Any]) -> bool:

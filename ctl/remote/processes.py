@@ -131,7 +131,7 @@ class ProcessFolder:
             msg = f"process {self.path.name} still runs"
             raise RemoteError(FAILED, msg, "stop the deployment first")
         try:
-            for name in ("state.json", "stop.json"):
+            for name in ("state.json", "stop.json", "put-back.json"):
                 (self.path / name).unlink(missing_ok=True)
             words = (sys.executable, *_FLAGS, "-c", _PROGRAM, agent, self.path, launch, fd)
             with (self.path / "supervisor.err").open("wb") as complaints:
@@ -181,6 +181,12 @@ class ProcessFolder:
         # On a full disk it has the seconds that it gives itself.
         with contextlib.suppress(OSError):
             write_json(self.path / "stop.json", {"grace": grace})
+
+    def note_put_back(self) -> None:
+        """Have it started again for some time if it loses its peers; see `ctl.remote.restarts`."""
+        # On a full disk it runs nevertheless.
+        with contextlib.suppress(OSError):
+            write_json(self.path / "put-back.json", {})
 
     def ask_to_stop(self, grace: float) -> bool:
         """Have it stopped in order, or killed after some seconds; tell whether it heard."""

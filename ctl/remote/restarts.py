@@ -1,9 +1,15 @@
 """After which ends a process is started again, and when."""
 
+import contextlib
 import math
+import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_PUT_BACK_LIMIT = 8
+_PUT_BACK_SECONDS = 180.0
+"""How long after a deploy was undone a process may still lose peers to that."""
 
 
 class RestartPolicy(NamedTuple):
@@ -48,3 +54,47 @@ class RestartPolicy(NamedTuple):
         if recent >= self.limit:
             return None
         return min(math.ldexp(_FIRST_PAUSE, min(recent, 99)), _LONGEST_PAUSE)
+
+
+class Restarts:
+    """The starts of one process after its ends.
+
+    Where the operator is gone, each host undoes a switch by itself and at its own time. So what
+    was put back, or was let run on, may meet what others still run, and lose those that are put
+    back later.
+
+    Args:
+        folder: Of the process.
+        spec: What a launch says of it.
+    """
+
+    def __init__(self, folder: Path, spec: dict[str, Any]) -> None:
+        self._mark = folder / "put-back.json"
+        self._policy = RestartPolicy.of(spec.get("restart"))
+        self._put_back = RestartPolicy(tuple(spec.get("lost_codes", ())), limit=_PUT_BACK_LIMIT)
+        self._times: list[float] = []
+
+    def pause(self, code: int, now: float) -> float | None:
+        """Seconds to wait before the next start, or `None` for no more.
+
+        Args:
+            code: How it ended, as `Popen.returncode` says.
+            now: Time of a monotonic clock.
+        """
+        pause = self._policy.pause(code, self._times, now)
+        if pause is None and self._was_put_back():
+            return self._put_back.pause(code, self._times, now)
+        return pause
+
+    def started(self, now: float) -> None:
+        """It is started again.
+
+        Args:
+            now: Time of the same clock.
+        """
+        self._times.append(now)
+
+    def _was_put_back(self) -> bool:
+        with contextlib.suppress(OSError):
+            return time.time() - self._mark.stat().st_mtime < _PUT_BACK_SECONDS
+        return False

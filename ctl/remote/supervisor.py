@@ -20,7 +20,7 @@ from ctl.remote.errors import LOST, UNREACHABLE, cannot_write
 from ctl.remote.guard import Guard, dying_with_us
 from ctl.remote.logfile import Lines, LogWriter
 from ctl.remote.relaying import RelayProcess
-from ctl.remote.restarts import RestartPolicy
+from ctl.remote.restarts import Restarts
 from ctl.remote.root import prepare, read_json, write_json
 
 _READ = 256 << 10
@@ -58,7 +58,6 @@ class Supervisor:
     ) -> None:
         self._folder, self._spec = folder, spec
         self._secrets = secrets
-        self._starts_again: list[float] = []
         self._stopping = False
         self._kill_at: float | None = None
         self._log = LogWriter(self._folder / "log")
@@ -79,7 +78,7 @@ class Supervisor:
             "restarts": 0,
             "log_start": self._log.cursor,
         }
-        self._policy = RestartPolicy.of(self._spec.get("restart"))
+        self._restarts = Restarts(folder, spec)
         self._hidden = _hidden(secrets)
         write_json(self._folder / "state.json", {**self._state, "state": "starting"})
 
@@ -89,7 +88,7 @@ class Supervisor:
             code = self._run_once()
             pause = None
             if not self._stopping and not self._stop_is_announced():
-                pause = self._policy.pause(code, self._starts_again, _clock())
+                pause = self._restarts.pause(code, _clock())
             # In one write: whoever waits for it takes a failure that is seen for the end.
             self._ended(code, self._final(code) if pause is None else "starting")
             if pause is None:
@@ -97,7 +96,7 @@ class Supervisor:
             if not self._wait(pause):
                 self._save(state="stopped")
                 break
-            self._starts_again.append(_clock())
+            self._restarts.started(_clock())
             self._state["restarts"] += 1
         self._end_mesh()
         self._guard.close()

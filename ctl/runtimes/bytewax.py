@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ctl.errors import InventoryError
+from ctl.errors import InventoryError, LostError
 from ctl.inventory import RUNTIMES, Inventory
 from ctl.runtimes.base import PYTHON, Command, PlainRuntime, ProcessContext, Word
 
@@ -103,6 +103,7 @@ class BytewaxRuntime(PlainRuntime):
             _RESTARTED if deployment.recovery is not None else None,
             # What it says itself when it gives up is better than what can be said of it.
             timeout + 10 if "assemble_timeout" in context.options else None,
+            lost_codes=(LostError.exit_code,),
         )
 
     def _env(self, context: ProcessContext) -> dict[str, Word]:

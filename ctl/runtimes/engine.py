@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from ctl.errors import LostError, UnauthorisedError
 from ctl.inventory import RUNTIMES, Inventory
 from ctl.runtimes.base import PYTHON, Command, Mesh, PlainRuntime, ProcessContext, Word
 
@@ -58,6 +59,7 @@ class EngineRuntime(PlainRuntime):
             (*argv, "--", _flow(context)),
             _env(context),
             ready={"kind": "health", "socket": socket},
+            lost_codes=(LostError.exit_code, UnauthorisedError.exit_code),
         )
 
     def check(self, context: ProcessContext) -> Command:

@@ -132,6 +132,11 @@ class Session:
         with contextlib.suppress(CtlError):
             self._send({"cancel": self._current})
 
+    def resume(self) -> None:
+        """Have the host go on with what it is asked next, after an interrupt."""
+        with self._asking:
+            self._interrupted = False
+
     def is_idle(self, seconds: float) -> bool:
         """Wait until nothing is asked any more; tell whether that came to be in time."""
         idle = self._asking.acquire(timeout=seconds)

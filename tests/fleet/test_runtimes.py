@@ -243,6 +243,48 @@ def test_a_traceback_of_a_bytewax_flow_is_kept(fleet: Fleet) -> None:
     assert "LookupError: no roses here" in failed.stdout + failed.stderr
 
 
+# The first is ready before the other has lost it, and says only later why.
+FAILS_LATER = """
+import os
+import socket
+import sys
+import time
+
+first = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+if os.environ["RANK"] == "0":
+    listener = socket.create_server(first)
+    print("ready", flush=True)
+    with listener.accept()[0] as connection:
+        assert connection.recv(1) == b""
+    raise LookupError("no roses here")
+until = time.monotonic() + 60
+while True:
+    try:
+        socket.create_connection(first).close()
+        sys.exit(74)
+    except OSError:
+        assert time.monotonic() < until, "nobody listens"
+        time.sleep(0.05)
+"""
+
+
+def test_the_first_cause_is_found_on_a_host_that_was_ready(fleet: Fleet) -> None:
+    site = fleet.site()
+    options = {
+        "runtime": "command",
+        "command": ["python", "flow.py"],
+        "ready": {"log": "^ready$"},
+        "mesh": "direct",
+    }
+    site.inventory(fleet(2), deployment=options)
+    site.write("flow.py", FAILS_LATER)
+    failed = deploy(site)
+    assert failed.returncode == 70, failed.stderr
+    first, later = failed.stderr.partition("not deployed")[2].split("beta ")
+    assert "LookupError: no roses here" in first
+    assert "process 1 ended with exit code 74" in later
+
+
 def test_no_wheel_for_the_python_of_a_host(docker_fleet: Fleet) -> None:
     site = docker_fleet.site()
     hosts = docker_fleet(2, python="3.13")

@@ -120,7 +120,15 @@ class Machine:
         return folder
 
 
-def spec(number, *argv, env=None, cwd=None, restart=None, socket="/nowhere/health.sock"):
+def spec(
+    number,
+    *argv,
+    env=None,
+    cwd=None,
+    restart=None,
+    lost_codes=(),
+    socket="/nowhere/health.sock",
+):
     """A process of a launch."""
     return {
         "id": number,
@@ -132,6 +140,7 @@ def spec(number, *argv, env=None, cwd=None, restart=None, socket="/nowhere/healt
         "cwd": cwd,
         "ready": {"kind": "health", "socket": socket},
         "restart": restart,
+        "lost_codes": list(lost_codes),
     }
 
 

@@ -14,7 +14,7 @@ from ctl.remote.lock import DeploymentLock
 from ctl.remote.probes import Answer
 from ctl.remote.root import write_json
 from ctl.remote.staging import stage
-from tests.ctl.remote.machine import ended, loads, log, prints, shell, spec
+from tests.ctl.remote.machine import ended, loads, log, prints, script, shell, spec
 from tests.engine.running import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running")
@@ -452,6 +452,59 @@ def test_what_ends_because_others_were_stopped_is_put_back(machine, deployment, 
     getattr(deployment, by)()
     runs(deployment, {0: "L1"})
     assert deployment.process(0).state().pid != before
+
+
+def test_the_first_failure_is_none_by_the_loss_of_peers(machine, deployment):
+    lost = spec(0, *shell("exit 74"))
+    failed = spec(1, *shell("sleep 1; exit 3"))
+    for name, processes_, found in (
+        ("L1", [lost, failed], (1, 3)),
+        ("L2", [lost], None),
+        ("L3", [spec(0, *SLEEP), spec(1, *shell("kill -9 $$"))], (1, None)),
+        ("L4", [spec(0, *SLEEP)], None),
+    ):
+        stage(deployment, machine.launch(name, *processes_), {}, {})
+        switch(deployment, name)
+        limit = 0.1 if name == "L4" else 30.0
+        state = deployment.first_failure(name, limit, always)
+        assert (state and (state["id"], state["exit_code"])) == found
+    assert deployment.first_failure("L4", 30.0, lambda: False) is None
+
+
+LOSES_PEERS = """
+import os, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(74))
+print(os.getpid(), "is up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("halted", [False, True])
+@pytest.mark.parametrize("by", ["revert", "mend"])
+def test_what_is_put_back_may_lose_peers_that_come_later(machine, deployment, by, halted):
+    """Cut off from each other, hosts go back at times of their own."""
+    process = spec(0, *script(LOSES_PEERS), lost_codes=[74]) | {"ready": {"kind": "at_once"}}
+    folder = deployment.process(0)
+
+    def loses_its_peers():
+        eventually(lambda: folder.state().pid, "the process")
+        pid = folder.state().pid
+        prints(folder, f"{pid} is up")
+        os.kill(pid, signal.SIGUSR1)
+
+    deploy(deployment, machine.launch("L1", process))
+    deployment.begin_switch("L2")
+    if halted:
+        deployment.halt(10.0)
+    getattr(deployment, by)()
+    loses_its_peers()
+    eventually(lambda: folder.state().restarts == 1, "another start")
+    runs(deployment, {0: "L1"})
+    deploy(deployment, machine.launch("L2", process))
+    loses_its_peers()
+    eventually(lambda: folder.state().state == "failed", "its end")
+    assert folder.state().restarts == 0
 
 
 def test_a_switch_that_is_taken_back_has_stopped_nothing(machine, deployment):

@@ -235,6 +235,49 @@ def test_a_stop_while_it_waits_to_be_started_again(machine):
     assert ends(folder, "stopped").exit_code == 75
 
 
+ENDS_ONCE = "test -e ended && exec sleep 600; touch ended; read line < gate; exit $line"
+
+
+def ends_once(machine, code):
+    """A process that waits for word, ends with a code, and is patient once it is started again."""
+    gate = machine.root.path / "work" / "gate"
+    gate.parent.mkdir(parents=True)
+    os.mkfifo(gate)
+    folder = machine.start("L1", *shell(ENDS_ONCE), lost_codes=[74, 77])
+    return folder, lambda: gate.write_text(f"{code}\n")
+
+
+@pytest.mark.parametrize("code", [74, 77])
+def test_what_was_put_back_is_started_again_if_it_loses_its_peers(machine, code):
+    folder, end = ends_once(machine, code)
+    folder.note_put_back()
+    end()
+    eventually(lambda: folder.state().restarts == 1, "another start")
+    eventually(lambda: folder.state().pid, "the process")
+    stop_all([folder], 30.0)
+    assert ends(folder, "stopped").restarts == 1
+
+
+@pytest.mark.parametrize(("code", "age"), [(70, 0), (69, 0), (74, 181), (74, None)])
+def test_what_else_ends_is_not(machine, code, age):
+    """Its failure has another reason, or was long after, or there was no change at all."""
+    folder, end = ends_once(machine, code)
+    if age is not None:
+        folder.note_put_back()
+        when = time.time() - age
+        os.utime(folder.path / "put-back.json", (when, when))
+    end()
+    assert ends(folder, "failed").restarts == 0
+
+
+def test_nothing_is_left_of_that_for_the_next_launch(machine):
+    folder, _ = ends_once(machine, 74)
+    folder.note_put_back()
+    stop_all([folder], 30.0)
+    machine.start("L2", *shell("exit 74"), lost_codes=[74])
+    assert ends(folder, "failed").restarts == 0
+
+
 # Death.
 
 
