@@ -47,6 +47,18 @@ def listening(pid: int) -> list[Place]:
     return [each.local for each in _listed(pid, _LISTENING)]
 
 
+def is_held(end: Place, other: Place) -> bool:
+    """Whether any process of this host still has one end of a connection, be it half closed.
+
+    Args:
+        end: Address of that end.
+        other: Address of the other end.
+    """
+    wanted = Connection(end, other)
+    # The kernel lists for some time what was closed, but then no file belongs to it.
+    return any(inode != "0" and each == wanted for _, inode, each in _rows("self", end[1]))
+
+
 def session(leader: int) -> list[int]:
     """The processes of a session.
 
@@ -102,12 +114,19 @@ def _named(number: int, addresses: Sequence[Place], hosts: Sequence[str]) -> str
 
 def _listed(pid: int, state: str) -> Iterator[Connection]:
     own = set(_sockets(pid))
+    return (each for seen, inode, each in _rows(pid) if seen == state and inode in own)
+
+
+def _rows(pid: object, port: int | None = None) -> Iterator[tuple[str, str, Connection]]:
+    """State, inode and ends of all connections that a process could see, or those from a port."""
+    end = "" if port is None else f":{port:04X}"
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{name}") as file:  # noqa: PTH123
+            next(file, None)
             for line in file:
                 words = line.split()
-                if len(words) > 9 and words[3] == state and words[9] in own:
-                    yield Connection(_place(words[1]), _place(words[2]))
+                if words[1].endswith(end):
+                    yield words[3], words[9], Connection(_place(words[1]), _place(words[2]))
 
 
 def _sockets(pid: int) -> Iterator[str]:

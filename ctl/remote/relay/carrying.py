@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ctl.remote.connections import is_held
 from ctl.remote.relay.frames import HEADER_BYTES, Decoder, FrameError, Word, word, write_header
 from ctl.remote.relay.joint import Do, Joint
 from ctl.remote.relay.links import Dialing, Link
@@ -23,6 +24,7 @@ CHUNK_BYTES = 512 << 10
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _FAREWELL_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
 
 
 def _buffer() -> memoryview:
@@ -76,6 +78,7 @@ class Carrier:
         self._decoder = Decoder()
         self._dialing: Dialing | None = None
         self._timer: Timer | None = None
+        self._next_look: Timer | None = None
         self._pause = _FIRST_PAUSE
         self._is_muted = self._is_over = False
         self._heard = self._said = 0.0
@@ -281,6 +284,22 @@ class Carrier:
         self._do(self._joint.due())
         self._settle()
 
+    def _look(self) -> None:
+        """See whether it was half closed: that it is closed wholly, nothing tells by itself."""
+        if self._next_look is None:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._next_look = None
+        if self._engine is None or self._joint.joined or self._joint.closed:
+            return
+        with contextlib.suppress(OSError):
+            if is_held(self._engine.getpeername()[:2], self._engine.getsockname()[:2]):
+                self._next_look = self._loop.later(_LOOK_SECONDS, self._look_again)
+                return
+        self._do(self._joint.engine_left())
+        self._settle()
+
     def _end_engine(self) -> None:
         if self._to_engine is not None:
             self._to_engine.end()
@@ -315,8 +334,9 @@ class Carrier:
         if self._joint.closed:
             if not self._is_over:
                 self._is_over = True
-                if self._timer is not None:
-                    self._timer.cancel()
+                for timer in (self._timer, self._next_look):
+                    if timer is not None:
+                        timer.cancel()
                 self._shared.done(self)
             return
         if self._engine is not None and self._to_engine is not None:
@@ -342,6 +362,7 @@ _WAYS: dict[Do, Callable[[Carrier], None]] = {
     Do.DIAL_LATER: Carrier._later,
     Do.CONNECT: Carrier._connect,
     Do.CONNECT_LATER: Carrier._later,
+    Do.LOOK: Carrier._look,
     Do.END_ENGINE: Carrier._end_engine,
     Do.CLOSE_ENGINE: Carrier._close_engine,
     Do.RESET_ENGINE: Carrier._reset_engine,

@@ -31,6 +31,7 @@ class Do(enum.Enum):
     SAY_BEAT = Word.BEAT
     END_ENGINE = "end what goes to the engine, after all data"
     CLOSE_ENGINE = "close the connection to the engine, after all data"
+    LOOK = "look whether the engine has closed its connection, now and from time to time"
     RESET_ENGINE = "reset the connection to the engine"
     CLOSE_LINK = "close the link, after all data"
     RESET_LINK = "drop the link"
@@ -87,9 +88,9 @@ class Joint:
         if self.closed:
             return []
         self.has_link = False
-        if self.dials and not self.joined and not self.engine_ended:
+        if self.dials and not self.joined:
             self._absent = True
-            return [Do.RESET_LINK, Do.DIAL_LATER]
+            return [Do.RESET_LINK, Do.DIAL_LATER, *self._look()]
         return self._close(Do.RESET_ENGINE, Do.RESET_LINK)
 
     def data_came(self) -> list[Do]:
@@ -118,7 +119,7 @@ class Joint:
             return [Do.END_ENGINE, *self._finish()]
         if word is Word.ABSENT and self.dials and not self.joined:
             self._absent = True
-            return self._give_up() if self.engine_ended else []
+            return self._look()
         if word is Word.JOINED and self.dials and not self.joined:
             self.joined = True
             # What the engine has sent before its end is still to be read, and its end after it.
@@ -144,16 +145,22 @@ class Joint:
     def engine_end(self) -> list[Do]:
         """The engine sends nothing more; what it has sent has been read, unless it is held.
 
-        An engine that gives up while its peer is not there must not be connected to it later.
-        One attempt that is under way goes on: a short request with its end right behind it is
-        none that was given up.
+        While its peer is not there, it may have given up; see `engine_left`. One attempt that is
+        under way goes on: a short request with its end right behind it is none that was given up.
         """
         if self.closed or self.engine_ended:
             return []
         self.engine_ended = True
         if self.joined:
             return [Do.SAY_END, *self._finish()]
-        return self._give_up() if self._absent else []
+        return self._look()
+
+    def engine_left(self) -> list[Do]:
+        """The engine has closed its connection, and not just the direction from it.
+
+        An engine that gives up while its peer is not there must not be connected to it later.
+        """
+        return [] if self.closed or self.joined else self._give_up()
 
     def engine_failed(self) -> list[Do]:
         """The engine has reset its connection."""
@@ -184,6 +191,9 @@ class Joint:
         if self.engine_ended and self.link_ended:
             return self._close(Do.CLOSE_ENGINE, Do.CLOSE_LINK)
         return []
+
+    def _look(self) -> list[Do]:
+        return [Do.LOOK] if self._absent and self.engine_ended else []
 
     def _give_up(self) -> list[Do]:
         say = [Do.SAY_RESET, Do.CLOSE_LINK] if self.has_link else [Do.RESET_LINK]

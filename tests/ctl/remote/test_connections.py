@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ctl.remote.connections import Connection, established, missing, session
+from ctl.remote.connections import Connection, established, is_held, missing, session
 from tests.engine.running import eventually
 
 THREE = [("10.0.0.1", 9000), ("10.0.0.2", 9000), ("10.0.0.2", 9001)]
@@ -26,6 +26,22 @@ def test_a_connection_counts_from_when_it_is_accepted(host):
         assert Connection((host, port), (host, own)) not in established(os.getpid())
         sockets.enter_context(listener.accept()[0])
         assert Connection((host, port), (host, own)) in established(os.getpid())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_end_is_held_until_it_is_closed_wholly(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        dialer = socket.create_connection(listener.getsockname()[:2])
+        end, other = dialer.getsockname()[:2], dialer.getpeername()[:2]
+        with listener.accept()[0]:
+            assert is_held(end, other)
+            assert not is_held(end, (host, end[1]))
+            dialer.shutdown(socket.SHUT_WR)
+            assert is_held(end, other)
+            dialer.close()
+            eventually(lambda: not is_held(end, other), "its end")
+            assert is_held(other, end)
 
 
 def test_connections_of_another_process_are_seen_with_those_of_its_session():

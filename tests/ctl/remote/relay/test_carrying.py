@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ctl.remote.relay.carrying import Carrier
 from tests.ctl.remote.relay.two_hosts import LIMIT, accept, dial, is_reset, read_all, reset
 from tests.engine.running import eventually
 
@@ -37,6 +38,11 @@ def send_until_held_up(sock):
     assert sent < 1 << 30
     sock.settimeout(LIMIT)
     return sent
+
+
+def has_looked(relay):
+    """Whether it looks from time to time whether an engine still has its connection."""
+    return any(each._next_look for each in relay.relay._open.copy() if isinstance(each, Carrier))
 
 
 def idle(*relays):
@@ -196,12 +202,29 @@ def test_an_engine_that_gave_up_is_not_connected_later(hosts, relays, ends):
         assert far.recv(100) == b"from its successor"
 
 
-def test_an_engine_that_ends_with_its_peer_absent_sees_no_answer(hosts, relays):
+@pytest.mark.parametrize("has_relay", [False, True])
+def test_a_half_close_is_held_until_the_peer_is_there(hosts, start, has_relay):
+    waits = start(1)
+    if has_relay:
+        start(0)
     with hosts.dial(1) as near:
-        eventually(lambda: relays[0].relay.connections, "a link")
         near.sendall(b"anybody?")
         near.shutdown(socket.SHUT_WR)
-        assert is_reset(near)
+        eventually(lambda: has_looked(waits), "a look at it")
+        if not has_relay:
+            start(0)
+        with hosts.listen(0) as listener, accept(listener) as far:
+            assert read_all(far) == b"anybody?"
+            far.sendall(b"me")
+        assert read_all(near) == b"me"
+    idle(waits)
+
+
+def test_an_engine_that_ends_one_direction_and_then_gives_up_is_not_connected(hosts, relays):
+    with hosts.dial(1) as near:
+        near.shutdown(socket.SHUT_WR)
+        eventually(lambda: has_looked(relays[1]), "a look at it")
+        assert relays[0].relay.connections == 1
     idle(*relays)
 
 

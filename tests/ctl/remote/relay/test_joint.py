@@ -63,19 +63,34 @@ def test_an_engine_that_does_not_listen_is_tried_again_and_the_peer_told_once():
     assert joint.connected() == [Do.SAY_JOINED]
 
 
-def test_an_engine_that_gives_up_while_its_peer_is_absent_is_never_connected():
+@pytest.mark.parametrize("link", [False, True])
+def test_an_engine_that_gives_up_while_its_peer_is_absent_is_never_connected(link):
     joint = dialer()
-    joint.linked(0.0)
-    joint.heard(Word.ABSENT)
-    assert joint.engine_end() == [Do.SAY_RESET, Do.CLOSE_LINK, Do.RESET_ENGINE]
-    assert joint.due() == []
+    if link:
+        joint.linked(0.0)
+        joint.heard(Word.ABSENT)
+    else:
+        joint.link_failed()
+    assert joint.engine_end() == [Do.LOOK]
+    given_up = [Do.SAY_RESET, Do.CLOSE_LINK] if link else [Do.RESET_LINK]
+    assert joint.engine_left() == [*given_up, Do.RESET_ENGINE]
+    assert joint.due() == joint.engine_left() == []
 
 
-def test_an_engine_that_gives_up_between_two_attempts_is_not_tried_again():
+def test_an_engine_that_ends_one_direction_is_held_on_and_joined():
     joint = dialer()
     joint.link_failed()
-    assert joint.engine_end() == [Do.RESET_LINK, Do.RESET_ENGINE]
-    assert joint.due() == []
+    assert joint.engine_end() == [Do.LOOK]
+    assert joint.due() == [Do.DIAL]
+    assert joint.link_failed() == [Do.RESET_LINK, Do.DIAL_LATER, Do.LOOK]
+    joint.linked(0.0)
+    assert joint.heard(Word.ABSENT) == [Do.LOOK]
+    assert joint.heard(Word.JOINED) == []
+    # What it has sent is read, and its end behind it.
+    assert joint.reads_engine
+    assert joint.engine_left() == []
+    assert joint.engine_end() == [Do.SAY_END]
+    assert joint.heard(Word.END) == [Do.END_ENGINE, Do.CLOSE_ENGINE, Do.CLOSE_LINK]
 
 
 def test_a_short_request_whose_end_comes_before_the_link_is_delivered():
@@ -89,14 +104,14 @@ def test_a_short_request_whose_end_comes_before_the_link_is_delivered():
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_a_short_request_to_nobody_fails(link):
+def test_whether_a_short_request_was_given_up_is_asked_once_nobody_is_there(link):
     joint = dialer()
-    joint.engine_end()
+    assert joint.engine_end() == []
     if link:
         joint.linked(0.0)
-        assert joint.heard(Word.ABSENT) == [Do.SAY_RESET, Do.CLOSE_LINK, Do.RESET_ENGINE]
+        assert joint.heard(Word.ABSENT) == [Do.LOOK]
     else:
-        assert joint.link_failed() == [Do.RESET_ENGINE, Do.RESET_LINK]
+        assert joint.link_failed() == [Do.RESET_LINK, Do.DIAL_LATER, Do.LOOK]
 
 
 def test_an_engine_that_is_not_connected_yet_is_left_alone_when_the_link_breaks():
