@@ -7,8 +7,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -26,16 +25,6 @@ class Item(NamedTuple):
     executable: bool
     size: int
     sha256: str
-
-
-def digest_of(folder: Path) -> str:
-    """The digest of an unpacked layer; empty folders do not count.
-
-    Raises:
-        ValueError: If there is anything but regular files and folders.
-        OSError: If something cannot be read.
-    """
-    return digest_of_items(_items(os.fsencode(folder), b""))
 
 
 def digest_of_items(items: Iterable[Item]) -> str:
@@ -59,21 +48,3 @@ def read_item(path: bytes, file: io.BufferedReader) -> Item:
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     # Of what was read, which is what the hash is of, even if the file is growing.
     return Item(path, bool(mode & stat.S_IXUSR), file.tell(), sha256)
-
-
-def _items(folder: bytes, prefix: bytes) -> Iterator[Item]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                yield from _items(entry.path, path + b"/")
-            elif entry.is_file(follow_symlinks=False):
-                with open(entry.path, "rb", opener=_open) as file:
-                    yield read_item(path, file)
-            else:
-                msg = f"{os.fsdecode(path)!r} is neither a regular file nor a folder"
-                raise ValueError(msg)
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)

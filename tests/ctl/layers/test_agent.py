@@ -43,5 +43,5 @@ def test_its_sources_go_by_the_names_of_modules():
     assert len(sources) == len(layer.entries)
     assert sources["ctl"] == ""
     assert sources["ctl.remote"].startswith('"""')
-    assert "def digest_of(" in sources["ctl.remote.digest"]
+    assert "def digest_of_items(" in sources["ctl.remote.digest"]
     assert agent_sources(layer) == agent_sources(agent_layer())

@@ -1,7 +1,6 @@
 """What is packed is what a host unpacks, whatever the names and contents."""
 
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 
 from ctl.errors import FlowError
 from ctl.layers import Entry, Layer, save
-from ctl.remote import digest
 from ctl.remote.blocks import BLOCK_BYTES
-from ctl.remote.digest import digest_of
 from tests.ctl.layers.conftest import unpack_to
+from tests.ctl.layers.digesting import digest_of
 
 NAME = (
     st.binary(min_size=1, max_size=40)
@@ -136,20 +134,10 @@ def test_a_file_that_goes_meanwhile_is_named(tree):
         list(layer.pack())
 
 
-def test_what_is_no_file_is_refused_on_both_sides(tmp_path):
+def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FlowError, match="pipe cannot be pushed: it is no regular file"):
         Entry.of("pipe", tmp_path / "pipe")
-    with pytest.raises(ValueError, match="'pipe' is neither a regular file nor a folder"):
-        digest_of(tmp_path)
-
-
-@pytest.mark.parametrize("target", ["a", "/etc", "nowhere"])
-def test_a_host_follows_no_link(tree, target):
-    root = tree({"a": "1"})
-    (root / "link").symlink_to(target)
-    with pytest.raises(ValueError, match="'link' is neither a regular file nor a folder"):
-        digest_of(root)
 
 
 def test_large_layers_come_in_blocks_and_are_not_held(tmp_path):
@@ -177,39 +165,6 @@ def test_an_empty_layer_is_an_empty_folder(tmp_path):
     host = unpack_to(tmp_path, layer)
     assert digest_of(host) == layer.digest
     assert not list(host.iterdir())
-
-
-def test_the_digest_needs_nothing_but_itself(tree):
-    root = tree({"a": "1", "b/c": "2"})
-    code = (
-        "import runpy, pathlib, sys\n"
-        "module = runpy.run_path(sys.argv[1])\n"
-        "print(module['digest_of'](pathlib.Path(sys.argv[2])))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, digest.__file__, root],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == f"{digest_of(root)}\n"
-
-
-def test_the_digest_does_not_depend_on_the_locale(tree):
-    root = tree({"é漢": "1"})
-    code = (
-        "import pathlib, sys; sys.path[:0] = [sys.argv[1]]\n"
-        "from digest import digest_of\n"
-        "print(sys.getfilesystemencoding(), digest_of(pathlib.Path(sys.argv[2])))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-X", "utf8=0", "-c", code, Path(digest.__file__).parent, root],
-        env={"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == f"ascii {digest_of(root)}\n"
 
 
 def test_a_layer_that_was_packed_before(tree, tmp_path):

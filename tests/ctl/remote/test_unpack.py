@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ctl.layers import Entry, Layer
 from ctl.remote.blocks import BLOCK_BYTES, LENGTH, WINDOW
-from ctl.remote.digest import digest_of
 from ctl.remote.errors import RemoteError
 from ctl.remote.root import Root, prepare
 from ctl.remote.unpack import receive
+from tests.ctl.layers.digesting import digest_of
 
 FILES = {"flow.py": b"flow = 1\n", "data/ä b.csv": b"1,2\n" * 50_000, "data/empty": b""}
 
