@@ -148,7 +148,7 @@ class Plan:
             "ready": dict(command.ready),
             "restart": None if command.restart is None else dict(command.restart),
             "ready_timeout": command.ready_timeout,
-            "lost_codes": list(command.lost_codes),
+            "lost_codes": None if command.lost_codes is None else list(command.lost_codes),
             "relay": relay_of(process, self.inventory, self.addresses) if self.relayed else None,
         }
 

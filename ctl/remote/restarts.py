@@ -71,7 +71,7 @@ class Restarts:
     def __init__(self, folder: Path, spec: dict[str, Any]) -> None:
         self._mark = folder / "put-back.json"
         self._policy = RestartPolicy.of(spec.get("restart"))
-        self._put_back = RestartPolicy(tuple(spec.get("lost_codes", ())), limit=_PUT_BACK_LIMIT)
+        self._put_back = RestartPolicy(tuple(spec.get("lost_codes") or ()), limit=_PUT_BACK_LIMIT)
         self._times: list[float] = []
 
     def pause(self, code: int, now: float) -> float | None:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ctl.remote.errors import LOST, UNREACHABLE, cannot_write
+from ctl.remote.errors import UNREACHABLE, cannot_write
 from ctl.remote.guard import Guard, dying_with_us
 from ctl.remote.logfile import Lines, LogWriter
 from ctl.remote.relaying import RelayProcess
@@ -105,7 +105,8 @@ class Supervisor:
         if self._stopping:
             return "stopped"
         # Peers that were told before us may have ended the whole cluster, or just left us alone.
-        if code in (0, LOST) and self._stop_is_announced():
+        lost = self._spec.get("lost_codes")
+        if (lost is None or code in (0, *lost)) and self._stop_is_announced():
             return "stopped"
         return "finished" if code == 0 else "failed"
 

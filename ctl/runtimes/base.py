@@ -132,8 +132,9 @@ class Command:
         ready: How a process is asked whether it is ready; see `ctl.remote.probes`.
         restart: After which ends it is started again, `{"codes": …, "signals": …}`; None for never.
         ready_timeout: Seconds that a process has to become ready; None for as long as usual.
-        lost_codes: Exit codes that mean: its peers are gone, or are those of another start. After
-            a deploy that was undone, it is started again for some time.
+        lost_codes: Exit codes that mean: its peers are gone, or are those of another start; None
+            if any may mean that. After a deploy that was undone, what ends with one of them is
+            started again; while all are being stopped, it is no failure.
     """
 
     argv: tuple[Word, ...]
@@ -141,7 +142,7 @@ class Command:
     ready: Mapping[str, Any] = field(default_factory=lambda: {"kind": "at_once"})
     restart: Mapping[str, Any] | None = None
     ready_timeout: float | None = None
-    lost_codes: tuple[int, ...] = ()
+    lost_codes: tuple[int, ...] | None = None
 
 
 class Runtime(Protocol):

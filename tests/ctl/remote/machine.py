@@ -126,7 +126,7 @@ def spec(
     env=None,
     cwd=None,
     restart=None,
-    lost_codes=(),
+    lost_codes=None,
     socket="/nowhere/health.sock",
 ):
     """A process of a launch."""
@@ -140,7 +140,7 @@ def spec(
         "cwd": cwd,
         "ready": {"kind": "health", "socket": socket},
         "restart": restart,
-        "lost_codes": list(lost_codes),
+        "lost_codes": lost_codes,
     }
 
 

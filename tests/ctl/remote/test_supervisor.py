@@ -91,10 +91,20 @@ def test_a_stop_in_order(machine):
     assert ("o", "bye") in log(folder)
 
 
-@pytest.mark.parametrize(("code", "state"), [(0, "stopped"), (74, "stopped"), (3, "failed")])
-def test_the_end_of_a_cluster_that_others_were_told_of(machine, code, state):
+@pytest.mark.parametrize(
+    ("code", "lost", "state"),
+    [
+        (0, [74], "stopped"),
+        (74, [74], "stopped"),
+        (3, [74], "failed"),
+        (3, [], "failed"),
+        # Of a program that is not ours, nobody knows what it ends with once its peers are gone.
+        (3, None, "stopped"),
+    ],
+)
+def test_the_end_of_a_cluster_that_others_were_told_of(machine, code, lost, state):
     waiting = "until [ -e go ]; do sleep 0.02; done"
-    folder = machine.start("L1", *shell(f"echo up; {waiting}; exit {code}"))
+    folder = machine.start("L1", *shell(f"echo up; {waiting}; exit {code}"), lost_codes=lost)
     prints(folder, "up")
     folder.announce_stop(5.0)
     (machine.root.path / "work" / "go").touch()
