@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ctl.errors import BY_EXIT_CODE, CtlError, HostsError, LostError, ProcessFailedError
+from ctl.errors import CtlError, HostsError
 from ctl.inventory import Host
 from ctl.phases.checking import (
     SPARE_BYTES,
@@ -23,6 +23,7 @@ from ctl.phases.checking import (
 )
 from ctl.phases.fleet import Fleet
 from ctl.phases.looking import look
+from ctl.phases.readiness import await_ready
 from ctl.plan import Plan
 from ctl.progress import Progress
 from ctl.remote.changes import REVERT_GRACE
@@ -32,21 +33,6 @@ from ctl.transport.session import Session
 
 SWITCH_GRACE_S = 30.0
 """Seconds that processes of the old release have to end in order."""
-
-READY_TIMEOUT_S = 120.0
-"""Seconds that processes of the new one have to become ready."""
-
-
-_CAUSE_S = 7.0
-"""Seconds that a process has to end after its failure, once others have lost it."""
-
-
-class _GivenUpError(CtlError):
-    """A host that might have become ready; it explains nothing."""
-
-
-class _PeerLostError(LostError):
-    """A process that ended because another had failed."""
 
 
 @dataclass
@@ -77,7 +63,7 @@ class Deploy:
         self._problem = f"{self._name} not deployed"
         self._looks: dict[str, dict[str, Any]] = {}
         self._pushed_bytes = 0
-        self._switched = self._gave_up = self._lost = False
+        self._switched = self._lost = False
 
     def run(self) -> Deployed:
         """Go through all phases.
@@ -95,7 +81,7 @@ class Deploy:
             self._push()
             self._stage()
             self._switch()
-            self._await_ready()
+            await_ready(self.plan, self.fleet, self._launch, self._problem)
             committed = True
             self._commit()
         except HostsError as error:
@@ -245,39 +231,6 @@ class Deploy:
             self._problem,
         )
 
-    def _await_ready(self) -> None:
-        hosts = self.plan.inventory.hosts
-
-        def await_ready(session: Session) -> None:
-            def say(event: Mapping[str, Any], _data: bytes) -> None:
-                detail = f"process {event['process']}: {event['reason']}"
-                self.progress.phase("ready", session.host.name, "started", detail)
-
-            try:
-                state = session.ask(
-                    "ready", launch=self._launch, timeout=READY_TIMEOUT_S, on_event=say
-                )
-                if state is not None:
-                    raise self._process_error(state)
-            except CtlError:
-                # The others would wait for it until their time is up.
-                self._give_up_others(session)
-                raise
-            if self._gave_up:
-                msg = "not waited for, since another host has failed"
-                raise _GivenUpError(msg)
-
-        try:
-            self.fleet.phase("ready", await_ready, self._problem, hosts)
-        except HostsError as error:
-            raise self._first_cause(error) from None
-
-    def _give_up_others(self, failed: Session) -> None:
-        self._gave_up = True
-        for session in self.fleet.sessions.values():
-            if session is not failed:
-                session.interrupt()
-
     def _commit(self) -> None:
         problem = f"{self._name} is deployed, but not all hosts have confirmed it"
         self.progress.phase("commit", None, "started")
@@ -326,50 +279,3 @@ class Deploy:
     def _sessions_of_inventory(self) -> dict[str, Session]:
         names = {host.name for host in self.plan.inventory.hosts}
         return {name: each for name, each in self.fleet.sessions.items() if name in names}
-
-    def _process_error(self, state: Mapping[str, Any]) -> CtlError:
-        code, number = state["exit_code"], state["signal"]
-        how = (
-            f"ended with exit code {code}" if code is not None else f"was killed by signal {number}"
-        )
-        if state["note"]:
-            how = state["note"]
-        cause = self.plan.runtime.cause(state["tail"]).strip()
-        text = f"process {state['id']} {how}"
-        if cause:
-            text += "\n" + "\n".join(f"    {line}" for line in cause.splitlines())
-        if code is None:
-            return LostError(text)
-        if code == LostError.exit_code:
-            return _PeerLostError(text)
-        if code == CtlError.exit_code and not self.plan.runtime.needs_engine:
-            # Of our engine a bug of ours, but any Python program ends so after an exception.
-            return ProcessFailedError(text)
-        return BY_EXIT_CODE.get(code, ProcessFailedError)(text)
-
-    def _first_cause(self, error: HostsError) -> HostsError:
-        """Put the failure that the others follow from first: a lost peer is a consequence."""
-        found = [item for item in error.failures.items() if not isinstance(item[1], _GivenUpError)]
-        if all(isinstance(each, _PeerLostError) for _, each in found):
-            # It was ready already, or not waited for any more, or has not ended yet.
-            found = [*self._own_failures().items(), *found]
-        found.sort(key=lambda item: isinstance(item[1], LostError))
-        failures: dict[str, CtlError] = {}
-        for host, each in found:
-            failures.setdefault(host, each)
-        return HostsError(error.problem, failures)
-
-    def _own_failures(self) -> dict[str, CtlError]:
-        """Processes that failed for a reason of their own, by host."""
-        self.progress.note("a process has lost its peers; looking for what failed first")
-
-        def first_failure(session: Session) -> dict[str, Any] | None:
-            # It may be one of those that were given up.
-            session.resume()
-            state: dict[str, Any] | None = session.ask(
-                "first_failure", launch=self._launch, seconds=_CAUSE_S
-            )
-            return state
-
-        states = self.fleet.each(first_failure, self.plan.inventory.hosts).results.items()
-        return {host: self._process_error(state) for host, state in states if state is not None}

@@ -5,21 +5,18 @@ seconds, a switch that was not committed is undone, and the lock is free again.
 """
 
 import contextlib
-import os
-import queue
-import select
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ctl.remote.conversation import Conversation
 from ctl.remote.deployments import Deployment
 from ctl.remote.errors import LOST, RemoteError, cannot_write
 from ctl.remote.facts import gather
 from ctl.remote.following import send_logs
-from ctl.remote.frames import Decoder, Message, encode
+from ctl.remote.frames import Message
 from ctl.remote.leftovers import Leftovers
 from ctl.remote.lock import DeploymentLock, RootLock
 from ctl.remote.reach import Listeners, dial
@@ -27,16 +24,6 @@ from ctl.remote.root import Root, prepare, read_json
 
 if TYPE_CHECKING:
     from ctl.remote.changes import Change
-
-SILENCE_SECONDS = 20.0
-"""How long the operator may be silent; their `ctl` sends a beat far more often."""
-
-BEAT_SECONDS = 2.0
-_READ = 1 << 18
-_WRITE = 4096
-"""What can be written without waiting, once a pipe is writable."""
-
-_QUEUE = 64
 
 
 class Agent:
@@ -51,13 +38,7 @@ class Agent:
     def __init__(self, root: Root, agent: str, streams: tuple[int, int] = (0, 1)) -> None:
         self._root = root
         self._agent = agent
-        self._input, self._output = streams
-        self._writable = select.poll()
-        self._writable.register(self._output, select.POLLOUT)
-        self._incoming: queue.Queue[tuple[Message, bytes] | None] = queue.Queue(_QUEUE)
-        self._lost = threading.Event()
-        self._cancelled: set[int] = set()
-        self._writing = threading.Lock()
+        self._operator = Conversation(streams)
         self._number = 0
         self._lock: DeploymentLock | None = None
         self._root_lock: RootLock | None = None
@@ -67,10 +48,10 @@ class Agent:
 
     def run(self) -> None:
         """Do what is asked for until the operator is gone."""
-        threading.Thread(target=self._read, daemon=True).start()
-        self._send({"hello": self._hello()})
+        self._operator.start()
+        self._operator.send({"hello": self._hello()})
         try:
-            while (item := self._take()) is not None:
+            while (item := self._operator.take()) is not None:
                 self._handle(item[0])
         finally:
             self._settle()
@@ -83,69 +64,8 @@ class Agent:
         with contextlib.suppress(RemoteError, OSError):
             self.do_unlock()
 
-    # What comes and goes.
-
-    def _read(self) -> None:
-        """Take what comes, and beat, until nothing comes any more."""
-        decoder = Decoder()
-        poll = select.poll()
-        poll.register(self._input, select.POLLIN)
-        heard = beaten = time.monotonic()
-        with contextlib.suppress(OSError, ValueError):
-            while (now := time.monotonic()) - heard < SILENCE_SECONDS:
-                # Also while much comes: on a slow line, one message may take longer than a beat.
-                if now - beaten >= BEAT_SECONDS:
-                    self._beat()
-                    beaten = now
-                if not poll.poll(BEAT_SECONDS * 1000):
-                    continue
-                received = os.read(self._input, _READ)
-                if not received:
-                    break
-                for message, data in decoder.feed(received):
-                    if "cancel" in message:
-                        self._cancelled.add(message["cancel"])
-                    elif "beat" not in message:
-                        self._incoming.put((message, data))
-                heard = time.monotonic()
-        self._lost.set()
-        self._incoming.put(None)
-
-    def _take(self) -> tuple[Message, bytes] | None:
-        item = self._incoming.get()
-        if item is None:
-            # A push may have taken the end, which whoever takes next has to find, too.
-            self._incoming.put(None)
-        return item
-
-    def _send(self, message: Message, data: bytes = b"") -> None:
-        frame = memoryview(encode(message, data))
-        with self._writing:
-            try:
-                # An operator who reads no more must not keep us for ever.
-                while frame and not self._lost.is_set():
-                    if self._writable.poll(BEAT_SECONDS * 1000):
-                        frame = frame[os.write(self._output, frame[:_WRITE]) :]
-            except OSError:
-                self._lost.set()
-
-    def _beat(self) -> None:
-        """Show life, unless a longer message is on its way or has filled the pipe.
-
-        Whoever beats also finds out that the operator is gone, so it never waits.
-        """
-        if not self._writing.acquire(blocking=False):
-            return
-        try:
-            if self._writable.poll(0):
-                os.write(self._output, encode({"beat": True}))
-        except OSError:
-            self._lost.set()
-        finally:
-            self._writing.release()
-
     def _goes_on(self) -> bool:
-        return not self._lost.is_set() and self._number not in self._cancelled
+        return self._operator.is_wanted(self._number)
 
     # What is asked for.
 
@@ -165,10 +85,10 @@ class Agent:
             problem = f"a bug of hostmesh on this host: {type(error).__name__}: {error}"
             answer = {"error": {"exit_code": 1, "problem": problem, "fix": ""}}
             sys.stderr.write(traceback.format_exc())
-        self._send({"id": self._number, **answer})
+        self._operator.send({"id": self._number, **answer})
 
     def _say(self, event: dict[str, Any], data: bytes = b"") -> None:
-        self._send({"id": self._number, "event": event}, data)
+        self._operator.send({"id": self._number, "event": event}, data)
 
     def do_lock(self, deployment: str, who: dict[str, Any]) -> dict[str, Any]:
         """Take the lock; put right what a deploy that was cut off has left."""
@@ -224,10 +144,10 @@ class Agent:
 
         def take() -> bytes:
             nonlocal ended
-            item = None if ended else self._take()
+            item = None if ended else self._operator.take()
             if item is None:
                 ended = True
-                if self._lost.is_set():
+                if self._operator.is_lost:
                     raise RemoteError(LOST, "the connection was lost during a push")
                 return b""
             message, block = item

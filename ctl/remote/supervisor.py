@@ -18,14 +18,13 @@ from typing import Any
 
 from ctl.remote.errors import UNREACHABLE, cannot_write
 from ctl.remote.guard import Guard, dying_with_us
-from ctl.remote.logfile import Lines, LogWriter
+from ctl.remote.logfile import Lines
+from ctl.remote.output import Output
 from ctl.remote.relaying import RelayProcess
 from ctl.remote.restarts import Restarts
 from ctl.remote.root import prepare, read_json, write_json
 
 _READ = 256 << 10
-_TAIL_LINES = 80
-_TAIL_BYTES = 16 << 10
 _DEFAULT_GRACE = 60.0
 _COMING_SECONDS = 30.0
 """How long after its announcement a stop may come."""
@@ -33,8 +32,6 @@ _COMING_SECONDS = 30.0
 _DRAIN_SECONDS = 5.0
 """How long what a relay carries may take to end, once its process was stopped."""
 
-_SHORTEST_HIDDEN = 4
-"""Bytes of a secret; shorter ones are part of too many words."""
 _NOT_STARTED = 127
 """What a shell says of a program that it cannot run."""
 
@@ -60,8 +57,7 @@ class Supervisor:
         self._secrets = secrets
         self._stopping = False
         self._kill_at: float | None = None
-        self._log = LogWriter(self._folder / "log")
-        self._tail: list[bytes] = []
+        self._output = Output(self._folder / "log", secrets)
         self._child: subprocess.Popen[bytes] | None = None
         self._guard = Guard()
         self._mesh: RelayProcess | None = None
@@ -76,10 +72,9 @@ class Supervisor:
             "launch": launch,
             "supervisor": os.getpid(),
             "restarts": 0,
-            "log_start": self._log.cursor,
+            "log_start": self._output.cursor,
         }
         self._restarts = Restarts(folder, spec)
-        self._hidden = _hidden(secrets)
         write_json(self._folder / "state.json", {**self._state, "state": "starting"})
 
     def run(self) -> None:
@@ -119,7 +114,7 @@ class Supervisor:
         return False
 
     def _run_once(self) -> int:
-        self._tail.clear()
+        self._output.begin()
         self._save(
             state="running",
             pid=None,
@@ -130,13 +125,13 @@ class Supervisor:
             started=_clock(),
         )
         if self._mesh is not None and not self._mesh.ensure():
-            self._keep(b"e", [b"hostmesh: not started, since its mesh cannot be relayed"])
+            self._output.keep(b"e", [b"hostmesh: not started, since its mesh cannot be relayed"])
             return UNREACHABLE
         try:
             child = self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             text = f"hostmesh: cannot start {self._spec['argv'][0]}: {error}"
-            self._keep(b"e", [text.encode("utf-8", "surrogateescape")])
+            self._output.keep(b"e", [text.encode("utf-8", "surrogateescape")])
             return _NOT_STARTED
         self._child = child
         self._guard.watch(child.pid)
@@ -185,7 +180,7 @@ class Supervisor:
                 # Somebody outside of the group holds the pipes.
                 break
         for kind, lines in pipes.values():
-            self._keep(kind, lines.rest())
+            self._output.keep(kind, lines.rest())
         for stream in (child.stdout, child.stderr):
             stream.close()
         return child.returncode
@@ -206,7 +201,7 @@ class Supervisor:
     def _take(self, fd: int, kind: bytes, lines: Lines) -> bool:
         """Keep what is there to read; tell whether more may come."""
         data = os.read(fd, _READ)
-        self._keep(kind, lines.feed(data) if data else lines.rest())
+        self._output.keep(kind, lines.feed(data) if data else lines.rest())
         return bool(data)
 
     def _timeout(self, drained_at: float | None) -> float | None:
@@ -231,7 +226,7 @@ class Supervisor:
 
     def _kill_if_due(self, child: "subprocess.Popen[bytes]") -> None:
         if self._kill_at is not None and self._kill_at <= _clock() and not _has_ended(child):
-            self._keep(b"e", [b"hostmesh: it did not end in time and is killed"])
+            self._output.keep(b"e", [b"hostmesh: it did not end in time and is killed"])
             self._kill_group(child)
             self._kill_at = None
 
@@ -277,32 +272,22 @@ class Supervisor:
                 if self._stopping and limit is None:
                     limit = _clock() + _DRAIN_SECONDS
 
-    def _note(self, lines: list[bytes]) -> None:
-        """Keep lines of the relay; they say why a process failed only if it was not started."""
-        if self._child is None:
-            self._keep(b"e", lines)
-        else:
-            self._log.write(b"e", lines, time.time())
-
-    def _keep(self, kind: bytes, lines: list[bytes]) -> None:
-        if not lines:
-            return
-        for value, mark in self._hidden.items():
-            lines = [line.replace(value, mark) for line in lines]
-        self._log.write(kind, lines, time.time())
-        if kind == b"e":
-            self._tail = (self._tail + lines)[-_TAIL_LINES:]
-
     def _ended(self, code: int, state: str) -> None:
-        tail = b"\n".join(self._tail)[-_TAIL_BYTES:].decode("utf-8", "replace")
         self._save(
             state=state,
             pid=None,
             ended_at=time.time(),
-            tail=tail if code else "",
+            tail=self._output.tail if code else "",
             exit_code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
         )
+
+    def _note(self, lines: list[bytes]) -> None:
+        """Keep lines of the relay; they say why a process failed only if it was not started."""
+        if self._child is None:
+            self._output.keep(b"e", lines)
+        else:
+            self._output.note(lines)
 
     def _save(self, **changes: Any) -> None:
         self._state.update(changes)
@@ -318,17 +303,6 @@ def _has_ended(child: "subprocess.Popen[bytes]") -> bool:
     with contextlib.suppress(ChildProcessError):
         return os.waitid(os.P_PID, child.pid, how) is not None
     return True
-
-
-def _hidden(secrets: dict[str, str]) -> dict[bytes, bytes]:
-    """What a log shows for each line of each secret, the longest first."""
-    lines = {
-        line: f"[secret {name}]".encode()
-        for name, value in secrets.items()
-        for line in value.encode("utf-8", "surrogateescape").splitlines()
-        if len(line) >= _SHORTEST_HIDDEN
-    }
-    return dict(sorted(lines.items(), key=lambda item: -len(item[0])))
 
 
 def _forget_dispositions() -> None:

@@ -21,7 +21,7 @@ from ctl.errors import (
 )
 from ctl.inventory import Host
 from ctl.layers import Entry, Layer, agent_layer
-from ctl.remote import agent as remote_agent
+from ctl.remote import conversation
 from ctl.remote.agent import Agent
 from ctl.remote.bootstrap import COMMAND
 from ctl.remote.deployments import Deployment
@@ -479,8 +479,8 @@ class Pipes:
 
 @pytest.fixture
 def pipes(root, monkeypatch):
-    monkeypatch.setattr(remote_agent, "SILENCE_SECONDS", 0.4)
-    monkeypatch.setattr(remote_agent, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(conversation, "SILENCE_SECONDS", 0.4)
+    monkeypatch.setattr(conversation, "BEAT_SECONDS", 0.05)
     made = Pipes(root)
     yield made
     made.close()
@@ -615,7 +615,7 @@ def test_a_reader_who_pauses_loses_nothing(deploy, session, monkeypatch):
 
 def test_boot_needs_no_syntax_that_old_pythons_lack():
     """Whichever version answers, it says which one it is."""
-    boot = Path(remote_agent.__file__).with_name("boot.py")
+    boot = Path(conversation.__file__).with_name("boot.py")
     for python in PYENV.glob("[23].*/bin/python"):
         done = subprocess.run(
             [python, "-E", "-s", "-S", boot, "mark"],

@@ -1,0 +1,68 @@
+"""What a process writes: kept in its log, without secrets."""
+
+import time
+from pathlib import Path
+
+from ctl.remote.logfile import LogWriter
+
+_TAIL_LINES = 80
+_TAIL_BYTES = 16 << 10
+
+_SHORTEST_HIDDEN = 4
+"""Bytes of a secret; shorter ones are part of too many words."""
+
+
+class Output:
+    """The output of one process.
+
+    Args:
+        log: Folder of its log.
+        secrets: Variables whose values it must not show.
+
+    Raises:
+        OSError: If the log cannot be written.
+    """
+
+    def __init__(self, log: Path, secrets: dict[str, str]) -> None:
+        self._log = LogWriter(log)
+        self._hidden = _hidden(secrets)
+        self._tail: list[bytes] = []
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Where the next line comes in the log."""
+        return self._log.cursor
+
+    @property
+    def tail(self) -> str:
+        """The end of the stderr of this start."""
+        return b"\n".join(self._tail)[-_TAIL_BYTES:].decode("utf-8", "replace")
+
+    def begin(self) -> None:
+        """It is started anew."""
+        self._tail.clear()
+
+    def keep(self, kind: bytes, lines: list[bytes]) -> None:
+        """Keep lines of its stdout (`o`) or stderr (`e`)."""
+        if not lines:
+            return
+        for value, mark in self._hidden.items():
+            lines = [line.replace(value, mark) for line in lines]
+        self._log.write(kind, lines, time.time())
+        if kind == b"e":
+            self._tail = (self._tail + lines)[-_TAIL_LINES:]
+
+    def note(self, lines: list[bytes]) -> None:
+        """Keep lines that are not its own."""
+        self._log.write(b"e", lines, time.time())
+
+
+def _hidden(secrets: dict[str, str]) -> dict[bytes, bytes]:
+    """What a log shows for each line of each secret, the longest first."""
+    lines = {
+        line: f"[secret {name}]".encode()
+        for name, value in secrets.items()
+        for line in value.encode("utf-8", "surrogateescape").splitlines()
+        if len(line) >= _SHORTEST_HIDDEN
+    }
+    return dict(sorted(lines.items(), key=lambda item: -len(item[0])))
