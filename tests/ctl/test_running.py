@@ -1,11 +1,10 @@
 """Flows of other engines on this machine, in place."""
 
-import json
 from importlib.util import find_spec
 
 import pytest
 
-from tests.fleet.test_runtimes import BROKEN, BYTEWAX, PATHWAY, RING, needs_pathway
+from tests.fleet.test_runtimes import BROKEN, BYTEWAX, RING
 
 needs_bytewax = pytest.mark.skipif(
     find_spec("bytewax") is None, reason="no bytewax: it has no wheel for this Python"
@@ -51,14 +50,6 @@ def test_a_command_that_fails(run_here):
     assert "LookupError: no roses here" in ran.stderr
     assert "ended with exit code 1" in ran.stderr
     assert "bug" not in ran.stderr
-
-
-@needs_pathway
-def test_a_pathway_program(run_here, tmp_path):
-    ran = run_here("pathway", PATHWAY, "-p", "2")
-    assert ran.returncode == 0, ran.stderr
-    rows = map(json.loads, (tmp_path / "counts.jsonl").read_text().splitlines())
-    assert {row["word"]: row["n"] for row in rows} == {"a": 2, "rose": 2, "is": 1}
 
 
 def test_flags_of_our_engine_are_refused(run_here):

@@ -276,6 +276,20 @@ def test_values_arrive_as_they_are(place: Place) -> None:
     assert not [each for each in place.ours() if SECRET in " ".join(each.argv)]
 
 
+def test_a_program_that_ends(place: Place) -> None:
+    kind = place.kind
+    place.site.write("flow.py", kind.ending)
+    ran = place.site.ctl("deploy", "inventory.toml", "flow.py", "--follow", timeout=180)
+    assert ran.returncode == 0, ran.stderr
+    said = sorted(line.partition("| ")[2] for line in ran.stdout.splitlines())
+    assert [line for line in said if line in kind.ended] == list(kind.ended)
+    told = status(place.site)
+    assert told["state"] == "finished"
+    assert [(each["state"], each["exit_code"]) for each in told["processes"]] == [
+        ("finished", 0)
+    ] * 2
+
+
 def test_a_run_on_this_machine(place: Place) -> None:
     kind = place.kind
     place.site.write("flow.py", kind.ending)

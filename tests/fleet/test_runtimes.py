@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -374,37 +373,3 @@ def test_pathway_on_several_hosts_needs_a_licence_key(fleet: Fleet) -> None:
     refused = deploy(site)
     assert refused.returncode == 78, refused.stderr
     assert "only with a licence key" in refused.stderr
-
-
-needs_pathway = pytest.mark.skipif(
-    find_spec("pathway") is None,
-    reason="no pathway: it has more than a gigabyte, so it is not installed with the rest",
-)
-
-PATHWAY = """
-import pathway as pw
-
-
-class Words(pw.Schema):
-    word: str
-
-
-words = pw.debug.table_from_rows(Words, [(word,) for word in "a rose is a rose".split()])
-counts = words.groupby(words.word).reduce(words.word, n=pw.reducers.count())
-pw.io.jsonlines.write(counts, "counts.jsonl")
-pw.run(monitoring_level=pw.MonitoringLevel.NONE)
-"""
-
-
-@needs_pathway
-@pytest.mark.timeout(900)
-def test_pathway_on_one_host(loopback_fleet: Fleet) -> None:
-    site, [host] = loopback_fleet.site(), loopback_fleet(1)
-    options = {"runtime": "pathway"}
-    site.inventory([host], processes=2, deployment=options, keys={"alpha": {"workdir": "~"}})
-    site.write("flow.py", PATHWAY)
-    deployed = site.ctl("deploy", "inventory.toml", "flow.py", "--follow", timeout=600)
-    assert deployed.returncode == 0, deployed.stderr
-    rows = map(json.loads, host.read("counts.jsonl").splitlines())
-    assert {row["word"]: row["n"] for row in rows} == {"a": 2, "rose": 2, "is": 1}
-    assert states(site) == ["finished"] * 2
