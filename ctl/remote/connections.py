@@ -54,9 +54,12 @@ def is_held(end: Place, other: Place) -> bool:
         end: Address of that end.
         other: Address of the other end.
     """
-    wanted = Connection(end, other)
+    wanted, port = Connection(end, other), f":{end[1]:04X}"
     # The kernel lists for some time what was closed, but then no file belongs to it.
-    return any(inode != "0" and each == wanted for _, inode, each in _rows("self", end[1]))
+    return any(
+        words[9] != "0" and words[1].endswith(port) and _connection(words) == wanted
+        for words in _rows("self")
+    )
 
 
 def session(leader: int) -> list[int]:
@@ -114,19 +117,24 @@ def _named(number: int, addresses: Sequence[Place], hosts: Sequence[str]) -> str
 
 def _listed(pid: int, state: str) -> Iterator[Connection]:
     own = set(_sockets(pid))
-    return (each for seen, inode, each in _rows(pid) if seen == state and inode in own)
+    rows = _rows(pid)
+    return (_connection(words) for words in rows if words[3] == state and words[9] in own)
 
 
-def _rows(pid: object, port: int | None = None) -> Iterator[tuple[str, str, Connection]]:
-    """State, inode and ends of all connections that a process could see, or those from a port."""
-    end = "" if port is None else f":{port:04X}"
+def _rows(pid: object) -> Iterator[list[str]]:
+    """The words of each connection that a process could see: the state is 3, the inode 9."""
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{name}") as file:  # noqa: PTH123
             next(file, None)
             for line in file:
                 words = line.split()
-                if words[1].endswith(end):
-                    yield words[3], words[9], Connection(_place(words[1]), _place(words[2]))
+                if len(words) > 9:
+                    yield words
+
+
+def _connection(words: list[str]) -> Connection:
+    """Its ends, which take longer to make out than all the rest."""
+    return Connection(_place(words[1]), _place(words[2]))
 
 
 def _sockets(pid: int) -> Iterator[str]:
