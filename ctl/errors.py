@@ -18,7 +18,6 @@ CtlError                      1   a bug of ours, when raised as it is
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 
 class CtlError(Exception):
@@ -32,7 +31,7 @@ class CtlError(Exception):
         exit_code: What a command ends with.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, problem: str, fix: str = "") -> None:
         super().__init__(problem)
@@ -136,7 +135,7 @@ class HostsError(CtlError):
         self.failures = dict(failures)
         self.outcome = outcome
         first = next(iter(self.failures.values()), None)
-        self.exit_code = first.exit_code if first else CtlError.exit_code  # type: ignore[misc]
+        self.exit_code = first.exit_code if first else CtlError.exit_code
 
     def __str__(self) -> str:
         """A line for the whole, and one or two for each host."""

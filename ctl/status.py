@@ -117,7 +117,8 @@ class DeploymentStatus:
         if self.state == "failed":
             failed = next(each for each in self.processes if each.state == "failed")
             # One that a signal has killed has no exit code of its own.
-            return failed.exit_code if (failed.exit_code or 0) > 0 else _LOST  # type: ignore[return-value]
+            code = failed.exit_code
+            return code if code is not None and code > 0 else _LOST
         return 0
 
     def to_json(self) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """After which ends a process is started again, and when."""
 
-import contextlib
 import math
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from ctl.remote.root import age_s
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _PUT_BACK_LIMIT = 8
@@ -82,7 +82,7 @@ class Restarts:
             now: Time of a monotonic clock.
         """
         pause = self._policy.pause(code, self._times, now)
-        if pause is None and self._was_put_back():
+        if pause is None and age_s(self._mark) < _PUT_BACK_SECONDS:
             return self._put_back.pause(code, self._times, now)
         return pause
 
@@ -93,8 +93,3 @@ class Restarts:
             now: Time of the same clock.
         """
         self._times.append(now)
-
-    def _was_put_back(self) -> bool:
-        with contextlib.suppress(OSError):
-            return time.time() - self._mark.stat().st_mtime < _PUT_BACK_SECONDS
-        return False

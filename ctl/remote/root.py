@@ -14,7 +14,9 @@
 
 import contextlib
 import json
+import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,13 @@ def write_json(path: Path, value: Any) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
+
+
+def age_s(path: Path) -> float:
+    """Seconds since a file was written; infinity if it cannot be seen."""
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime
+    return math.inf
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from ctl.remote.logfile import Lines
 from ctl.remote.output import Output
 from ctl.remote.relaying import RelayProcess
 from ctl.remote.restarts import Restarts
-from ctl.remote.root import prepare, read_json, write_json
+from ctl.remote.root import age_s, prepare, read_json, write_json
 
 _READ = 256 << 10
 _DEFAULT_GRACE = 60.0
@@ -110,7 +110,7 @@ class Supervisor:
         file = self._folder / "stop.json"
         with contextlib.suppress(OSError):
             grace = float((read_json(file) or {}).get("grace", _DEFAULT_GRACE))
-            return time.time() - file.stat().st_mtime < grace + _COMING_SECONDS
+            return age_s(file) < grace + _COMING_SECONDS
         return False
 
     def _run_once(self) -> int:

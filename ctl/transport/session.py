@@ -304,6 +304,6 @@ class Session:
             if kind is not None:
                 raise kind(error["problem"], error["fix"])
             unknown = CtlError(error["problem"], error["fix"])
-            unknown.exit_code = error["exit_code"]  # type: ignore[misc]
+            unknown.exit_code = error["exit_code"]
             raise unknown
         return message.get("result")

@@ -455,8 +455,15 @@ def test_what_ends_because_others_were_stopped_is_put_back(machine, deployment, 
 
 
 def test_the_first_failure_is_none_by_the_loss_of_peers(machine, deployment):
+    asked = machine.root.path / "asked"
     lost = spec(0, *shell("exit 74"))
-    failed = spec(1, *shell("sleep 1; exit 3"))
+    # Others know of it before it ends, so what comes of it is to be waited for.
+    failed = spec(1, *shell(f"until [ -e '{asked}' ]; do sleep 0.02; done; exit 3"))
+
+    def goes_on():
+        asked.touch()
+        return True
+
     for name, processes_, found in (
         ("L1", [lost, failed], (1, 3)),
         ("L2", [lost], None),
@@ -466,7 +473,7 @@ def test_the_first_failure_is_none_by_the_loss_of_peers(machine, deployment):
         stage(deployment, machine.launch(name, *processes_), {}, {})
         switch(deployment, name)
         limit = 0.1 if name == "L4" else 30.0
-        state = deployment.first_failure(name, limit, always)
+        state = deployment.first_failure(name, limit, goes_on)
         assert (state and (state["id"], state["exit_code"])) == found
     assert deployment.first_failure("L4", 30.0, lambda: False) is None
 
