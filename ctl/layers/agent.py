@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from functools import cache
 from pathlib import Path
 
 from ctl import remote
@@ -22,6 +23,7 @@ def agent_layer() -> Layer:
     return Layer.of("agent", [Entry.of("ctl/__init__.py", b""), *entries])
 
 
+@cache
 def agent_sources(layer: Layer) -> bytes:
     """The same for a host where nothing is installed yet.
 

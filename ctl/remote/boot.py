@@ -49,7 +49,11 @@ else:
 
     text = json.dumps({"need": "agent"}).encode("ascii")
     os.write(1, struct.pack(">II", len(text), 0) + text)
-    sources = json.loads(zlib.decompress(message()[1]).decode("utf-8"))
+    packed = b""
+    while not packed:
+        # A beat of the operator may come first, and has no data.
+        _, packed = message()
+    sources = json.loads(zlib.decompress(packed).decode("utf-8"))
 
     class Sent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         def find_spec(self, name, path=None, target=None):

@@ -20,12 +20,12 @@ from ctl.errors import (
     VersionError,
 )
 from ctl.inventory import Host
-from ctl.layers import Entry, Layer, agent_layer
+from ctl.layers import Entry, Layer, agent_layer, agent_sources
 from ctl.remote import conversation
 from ctl.remote.agent import Agent
 from ctl.remote.bootstrap import COMMAND
 from ctl.remote.deployments import Deployment
-from ctl.remote.frames import Decoder, encode
+from ctl.remote.frames import Decoder, Message, encode
 from ctl.remote.root import Root
 from ctl.transport import session as operator
 from ctl.transport.local import LocalChannel
@@ -611,6 +611,30 @@ def test_a_reader_who_pauses_loses_nothing(deploy, session, monkeypatch):
     until = time.monotonic() + 5.0
     eventually(lambda: time.monotonic() > until, "a pause")
     assert len((got + b"".join(data for _, data in lines)).splitlines()) == 1_000_000
+
+
+def test_a_beat_that_comes_before_what_a_bare_host_has_asked_for(tmp_path):
+    """Where many hosts are connected to at once, it may take its time."""
+    layer = agent_layer()
+    wanted = {"root": str(tmp_path / "root"), "agent": layer.digest}
+    frames = encode(wanted), encode({"beat": True}), encode({}, agent_sources(layer))
+    boot = Path(conversation.__file__).with_name("boot.py")
+    words = [sys.executable, "-I", "-S", "-X", "utf8", str(boot), "mark"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, bufsize=0) as session:
+        assert session.stdin is not None
+        assert session.stdout is not None
+        session.stdin.write(b"".join(frames))
+        assert session.stdout.readline() == b"\n"
+        assert session.stdout.readline().startswith(b"mark ")
+        decoder = Decoder()
+        messages: list[Message] = []
+        while len(messages) < 2 and (said := session.stdout.read(1 << 16)):
+            messages += [message for message, _ in decoder.feed(said)]
+        session.stdin.close()
+    need, hello = messages
+    assert need == {"need": "agent"}
+    assert hello["hello"]["agent_installed"] is False
 
 
 def test_boot_needs_no_syntax_that_old_pythons_lack():
