@@ -112,6 +112,7 @@ class Plan:
                 launch,
                 self.encrypted,
                 self.insecure,
+                self.relayed,
                 self.addresses,
             )
             for each in self.inventory.processes

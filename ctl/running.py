@@ -113,7 +113,15 @@ class _Programs:
             blocked.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
             for place in places:
                 context = ProcessContext(
-                    self._inventory, place, self._flow, layers, made, False, False, addresses
+                    self._inventory,
+                    place,
+                    self._flow,
+                    layers,
+                    made,
+                    encrypted=False,
+                    insecure=False,
+                    relayed=False,
+                    addresses=addresses,
                 )
                 command = self._runtime.process(context)
                 env = {key: self._word(value) for key, value in command.env.items()}

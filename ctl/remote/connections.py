@@ -8,7 +8,10 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+from ctl.remote.relay.joined import is_joined
 
 _ESTABLISHED, _LISTENING = "01", "0A"
 
@@ -81,6 +84,7 @@ def missing(
     addresses: Sequence[Place],
     connections: Sequence[Connection],
     hosts: Sequence[str] = (),
+    relayed: Path | None = None,
 ) -> str:
     """Which peers a process has no connection with, for people; nothing if it has all.
 
@@ -91,9 +95,17 @@ def missing(
         addresses: Where each process listens, in the order of their IDs.
         connections: Of the process.
         hosts: Names of the hosts of the processes, as relays make addresses that tell none.
+        relayed: Folder of the launch, if relays carry what is dialed to other hosts; the kernel
+            lists it also while it is held, with nobody at the other end.
     """
-    remotes = {each.remote for each in connections}
-    lacking = [n for n in range(process) if remotes.isdisjoint(_resolved(*addresses[n]))]
+    lacking = []
+    for number in range(process):
+        places = _resolved(*addresses[number])
+        ports = [each.local[1] for each in connections if each.remote in places]
+        if relayed is not None and hosts[number] != hosts[process]:
+            ports = [port for port in ports if is_joined(relayed, port, number)]
+        if not ports:
+            lacking.append(number)
     reasons = [_named(number, addresses, hosts) for number in lacking]
     came = Counter(each.remote[0] for each in connections if each.local[1] == addresses[process][1])
     higher = range(process + 1, len(addresses))

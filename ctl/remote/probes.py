@@ -4,7 +4,8 @@ A launch says one of
 
 - `{"kind": "health", "socket": <path>}`: it answers on a Unix socket, with counters
 - `{"kind": "connections", "process": <id>, "addresses": [[host, port], …],
-  "hosts": [name, …]}`: it has a connection with every other process
+  "hosts": [name, …], "relayed": <folder of the launch>}`: it has a connection with every other
+  process; the last is there if relays carry those to other hosts
 - `{"kind": "tcp", "address": [host, port]}`: it takes connections
 - `{"kind": "http", "address": [host, port], "url": <URL or path>}`: it answers with 2xx or 3xx
 - `{"kind": "log", "pattern": <regular expression>}`: it has written such a line
@@ -85,7 +86,8 @@ def _connections(probe: Mapping[str, Any], asked: Asked) -> Answer:
     addresses = [(str(host), int(port)) for host, port in probe["addresses"]]
     pids = _pids(probe, asked.pid)
     connections = [each for pid in pids for each in established(pid)]
-    lack = missing(int(probe["process"]), addresses, connections, probe.get("hosts", ()))
+    relayed = Path(probe["relayed"]) if "relayed" in probe else None
+    lack = missing(int(probe["process"]), addresses, connections, probe.get("hosts", ()), relayed)
     return Answer(ready=not lack, reason=lack)
 
 

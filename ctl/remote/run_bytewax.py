@@ -1,7 +1,8 @@
 """Runs one process of a Bytewax dataflow, as `python -m bytewax.run` does, and says how it ends.
 
     run_bytewax [--check] <arguments of bytewax.run>
-    run_bytewax --assemble-timeout SECONDS --hosts NAME;… <arguments of bytewax.run>
+    run_bytewax [--assemble-timeout SECONDS] [--hosts NAME;…] [--relayed FOLDER] [--api PORT]
+        <arguments of bytewax.run>
 
 Bytewax alone waits for ever for a peer that is missing, may not notice that one has died, and
 loses the traceback of an error on a cluster. Here, the first names the peer and ends with 69, the
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 # What belongs to ctl is imported from the place of this file, and nothing else is.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -51,21 +52,43 @@ _USER_CODE = {
 """Core operators that run code of the user, and the field that has it."""
 
 
+class _Options(NamedTuple):
+    """What is asked of this program beside what is asked of Bytewax.
+
+    Args:
+        check: Whether the flow is only to be loaded.
+        timeout: Seconds that the other processes have to come.
+        hosts: Names of the hosts of all processes.
+        relayed: Folder of the launch, if relays carry the connections.
+        api: Port of Bytewax's web API; without one it is off.
+    """
+
+    check: bool = False
+    timeout: float = _ASSEMBLE_SECONDS
+    hosts: tuple[str, ...] = ()
+    relayed: Path | None = None
+    api: str | None = None
+
+
+_OURS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "--assemble-timeout": lambda word: {"timeout": float(word)},
+    "--hosts": lambda word: {"hosts": tuple(word.split(";"))},
+    "--relayed": lambda word: {"relayed": Path(word)},
+    "--api": lambda word: {"api": word},
+}
+
+
 class _Mesh:
     """Looks after the connections with the other processes.
 
     Args:
         process: ID of ours.
         addresses: Of all.
-        hosts: Names of their hosts.
-        timeout: Seconds that the others have to come.
+        options: What is known of the others.
     """
 
-    def __init__(
-        self, process: int, addresses: list[Place], hosts: list[str], timeout: float
-    ) -> None:
-        self._process, self._addresses, self._hosts = process, addresses, hosts
-        self._timeout = timeout
+    def __init__(self, process: int, addresses: list[Place], options: _Options) -> None:
+        self._process, self._addresses, self._options = process, addresses, options
         self.was_whole = False
 
     def look_after(self) -> None:
@@ -73,14 +96,20 @@ class _Mesh:
         began = since = said = time.monotonic()
         while True:
             connections = established(os.getpid())
-            lack = missing(self._process, self._addresses, connections, self._hosts)
+            lack = missing(
+                self._process,
+                self._addresses,
+                connections,
+                self._options.hosts,
+                self._options.relayed,
+            )
             now = time.monotonic()
             if not lack:
                 self.was_whole, since = True, now
             elif self.was_whole and now - since > _LOST_SECONDS:
                 _end(_LOST, f"hostmesh: {lack} any more")
-            elif not self.was_whole and now - began > self._timeout:
-                _end(_UNREACHABLE, f"hostmesh: gave up after {self._timeout:g} s: {lack}")
+            elif not self.was_whole and now - began > self._options.timeout:
+                _end(_UNREACHABLE, f"hostmesh: gave up after {self._options.timeout:g} s: {lack}")
             elif not self.was_whole and now - said > _SAY_SECONDS:
                 said = now
                 _say(f"hostmesh: still {lack}")
@@ -92,15 +121,11 @@ class _Run:
 
     Args:
         run: What runs it, as Bytewax has it.
-        check: Whether it is only to be loaded.
-        hosts: Names of the hosts of all processes.
-        timeout: Seconds that the other processes have to come.
+        options: Ours, not Bytewax's.
     """
 
-    def __init__(
-        self, run: Callable[..., Any], *, check: bool, hosts: list[str], timeout: float
-    ) -> None:
-        self._run, self._check, self._hosts, self._timeout = run, check, hosts, timeout
+    def __init__(self, run: Callable[..., Any], options: _Options) -> None:
+        self._run, self._options = run, options
         self._witness = Witness(_say)
         self._mesh: _Mesh | None = None
         self._is_loaded = False
@@ -108,13 +133,13 @@ class _Run:
     def __call__(self, flow: Any, **options: Any) -> None:
         """Run a dataflow that was loaded, in the place of Bytewax's own function."""
         self._is_loaded = True
-        if self._check:
+        if self._options.check:
             return
         for step in flow.substeps:
             _watch(step, self._witness)
         addresses = [_place(each) for each in options.get("addresses") or ()]
         if len(addresses) > 1:
-            self._mesh = _Mesh(options["process_id"], addresses, self._hosts, self._timeout)
+            self._mesh = _Mesh(options["process_id"], addresses, self._options)
             threading.Thread(target=self._mesh.look_after, daemon=True).start()
         failed = self._witness.failed
         threading.Thread(target=_end_after, args=(failed,), daemon=True).start()
@@ -135,23 +160,20 @@ class _Run:
 
 def main(arguments: list[str]) -> None:
     """Run as a program."""
-    check = arguments[:1] == ["--check"]
-    if check:
-        del arguments[0]
-    timeout = _ASSEMBLE_SECONDS
-    if arguments[:1] == ["--assemble-timeout"]:
-        timeout = float(arguments[1])
-        del arguments[:2]
-    hosts: list[str] = []
-    if arguments[:1] == ["--hosts"]:
-        hosts = arguments[1].split(";")
-        del arguments[:2]
+    options = _taken(arguments)
+    # Whatever it is, Bytewax takes it for a yes; it may come from the user's own environment.
+    os.environ.pop("BYTEWAX_DATAFLOW_API_ENABLED", None)
+    if options.api is not None:
+        os.environ |= {
+            "BYTEWAX_DATAFLOW_API_ENABLED": "1",
+            "BYTEWAX_DATAFLOW_API_PORT": options.api,
+        }
     try:
         _refuse_another_version()
         bytewax = importlib.import_module("bytewax._bytewax")
     except ImportError as error:
         _end(_NOT_LOADED, f"error: Bytewax cannot be imported: {error}")
-    run = _Run(bytewax.cli_main, check=check, hosts=hosts, timeout=timeout)
+    run = _Run(bytewax.cli_main, options)
     # What `bytewax.run` imports from there.
     vars(bytewax)["cli_main"] = run
     sys.argv = ["bytewax.run", *arguments]
@@ -161,6 +183,18 @@ def main(arguments: list[str]) -> None:
         raise
     except BaseException as error:
         run.explain(error)
+
+
+def _taken(arguments: list[str]) -> _Options:
+    """Take our own arguments from the begin of all."""
+    if arguments[:1] == ["--check"]:
+        del arguments[0]
+        return _Options(check=True)
+    options = _Options()
+    while arguments and (name := arguments[0]) in _OURS:
+        options = options._replace(**_OURS[name](arguments[1]))
+        del arguments[:2]
+    return options
 
 
 def _refuse_another_version() -> None:

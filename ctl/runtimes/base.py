@@ -59,6 +59,7 @@ class ProcessContext:
         launch: ID of the start.
         encrypted: Whether the mesh has TLS.
         insecure: Whether it may do without although an address is not loopback.
+        relayed: Whether relays carry the connections to other hosts.
         addresses: What processes dial, in the order of their IDs; relays may listen there.
     """
 
@@ -69,6 +70,7 @@ class ProcessContext:
     launch: str
     encrypted: bool
     insecure: bool
+    relayed: bool
     addresses: tuple[Address, ...]
 
     @property
@@ -99,7 +101,7 @@ class ProcessContext:
             "process": self.process.id,
             "addresses": [list(each) for each in addresses],
             "hosts": list(self.hosts),
-        }
+        } | ({"relayed": self.of_launch()} if self.relayed else {})
 
     def of_code(self, path: str, then: str = "") -> Word:
         """A file of the code layer, and a text right behind it."""

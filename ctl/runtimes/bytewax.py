@@ -13,7 +13,7 @@ _RESTARTED = {"codes": [69, 70, 74], "signals": True, "limit": 6}
 they come and go."""
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?P<target>:.*)?", re.DOTALL)
-_API_PORT = 3030
+_API, _API_PORT = "BYTEWAX_DATAFLOW_API_ENABLED", 3030
 
 
 class BytewaxRuntime(PlainRuntime):
@@ -43,6 +43,10 @@ class BytewaxRuntime(PlainRuntime):
             where = inventory.where("deployment", "backup_interval")
             msg = f"{where}: there is nothing to keep without [deployment.recovery]"
             raise InventoryError(msg, "leave out `backup_interval`")
+        if _API in inventory.deployment.env:
+            where = inventory.where("deployment", "env", _API)
+            msg = f"{where}: whether Bytewax has its web API is for `api` to say"
+            raise InventoryError(msg, "write api = true, or leave out both")
         for name in ("snapshot_interval", "backup_interval"):
             if name in options:
                 _whole(options[name], inventory.where("deployment", name), name)
@@ -71,12 +75,12 @@ class BytewaxRuntime(PlainRuntime):
         count = str(len(context.inventory.processes))
         made = context.of_deployment("recovery-made")
         argv = (PYTHON, "-P", program, {"home": recovery.store}, count, own, made)
-        return (Command(argv, self._env(context)),)
+        return (Command(argv, _env(context)),)
 
     def check(self, context: ProcessContext) -> Command:
         """Load the flow without running it."""
         argv = (PYTHON, "-P", context.of_agent("run_bytewax.py"), "--check", _flow(context))
-        return Command(argv, self._env(context))
+        return Command(argv, _env(context))
 
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""
@@ -84,6 +88,11 @@ class BytewaxRuntime(PlainRuntime):
         timeout = float(context.options.get("assemble_timeout", _ASSEMBLE_SECONDS))
         argv: list[Word] = [PYTHON, "-P", context.of_agent("run_bytewax.py")]
         argv += ["--assemble-timeout", f"{timeout:g}", "--hosts", ";".join(context.hosts)]
+        if context.relayed:
+            argv += ["--relayed", context.of_launch()]
+        if context.options.get("api"):
+            index = number - context.local_processes[0].id
+            argv += ["--api", str(_api_port(context.inventory, index))]
         argv.append(_flow(context))
         ready: dict[str, Any] = {"kind": "at_once"}
         if len(context.addresses) > 1:
@@ -98,7 +107,7 @@ class BytewaxRuntime(PlainRuntime):
             argv += ["-s", str(int(context.options["snapshot_interval"]))]
         return Command(
             tuple(argv),
-            self._env(context),
+            _env(context),
             ready,
             _RESTARTED if deployment.recovery is not None else None,
             # What it says itself when it gives up is better than what can be said of it.
@@ -106,17 +115,9 @@ class BytewaxRuntime(PlainRuntime):
             lost_codes=(LostError.exit_code,),
         )
 
-    def _env(self, context: ProcessContext) -> dict[str, Word]:
-        env: dict[str, Word] = {
-            "PYTHONPATH": context.layers.python_path,
-            "PYTHONUNBUFFERED": "1",
-        }
-        if context.options.get("api"):
-            env["BYTEWAX_DATAFLOW_API_ENABLED"] = "1"
-            first = context.local_processes[0].id
-            port = _api_port(context.inventory, context.process.id - first)
-            env["BYTEWAX_DATAFLOW_API_PORT"] = str(port)
-        return env
+
+def _env(context: ProcessContext) -> dict[str, Word]:
+    return {"PYTHONPATH": context.layers.python_path, "PYTHONUNBUFFERED": "1"}
 
 
 def _flow(context: ProcessContext) -> Word:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ctl.remote.connections import is_held
 from ctl.remote.relay.frames import HEADER_BYTES, Decoder, FrameError, Word, word, write_header
+from ctl.remote.relay.joined import Joined
 from ctl.remote.relay.joint import Do, Joint
 from ctl.remote.relay.links import Dialing, Link
 from ctl.remote.relay.loop import ENDED, GONE, IN, OUT, Loop, Timer
@@ -41,6 +42,7 @@ class Shared:
         locals: Where it dials each peer, which is also what it sees each come from.
         dial: Prepares an attempt to make the link to a peer.
         report: Is told why there is no link to a peer, or None once its engine is joined.
+        joined: Shows which connections that an engine here has made have come to their peers.
         began: Is called with each connection, and each farewell to a part of it.
         done: The same at their ends.
         plain: Buffer for data as engines have it.
@@ -52,6 +54,7 @@ class Shared:
     locals: Mapping[int, Place]
     dial: Callable[[int, Callable[[Link | str], None]], Dialing]
     report: Callable[[int, str | None], None]
+    joined: Joined
     began: Callable[[object], None]
     done: Callable[[object], None]
     plain: memoryview = field(default_factory=_buffer)
@@ -79,6 +82,7 @@ class Carrier:
         self._dialing: Dialing | None = None
         self._timer: Timer | None = None
         self._next_look: Timer | None = None
+        self._shown: int | None = None
         self._pause = _FIRST_PAUSE
         self._is_muted = self._is_over = False
         self._heard = self._said = 0.0
@@ -245,6 +249,14 @@ class Carrier:
         self._do(self._joint.heard(said))
         if said is Word.JOINED:
             self._shared.report(self._peer, None)
+            self._show()
+
+    def _show(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._engine is not None:
+                port = self._engine.getpeername()[1]
+                self._shared.joined.add(port, self._peer)
+                self._shown = port
 
     def _to_link_now(self, data: memoryview | bytes | None = None) -> None:
         if self._to_link is None or self._tls is None:
@@ -334,6 +346,8 @@ class Carrier:
         if self._joint.closed:
             if not self._is_over:
                 self._is_over = True
+                if self._shown is not None:
+                    self._shared.joined.remove(self._shown)
                 for timer in (self._timer, self._next_look):
                     if timer is not None:
                         timer.cancel()

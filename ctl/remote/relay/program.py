@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     spec = next(each for each in launch["processes"] if each["id"] == process)
     loop = Loop()
     try:
-        settings = Settings.of(process, spec["relay"], file.with_name("tls"))
+        settings = Settings.of(process, spec["relay"], file.parent)
         relay = Relay(settings, loop, _write)
     except (ListenError, OSError) as error:
         _write(str(error))

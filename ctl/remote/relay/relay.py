@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ctl.remote.relay.carrying import Carrier, Shared
 from ctl.remote.relay.complaints import Complaints
+from ctl.remote.relay.joined import Joined
 from ctl.remote.relay.links import Dialing, Handshake, Link
 from ctl.remote.relay.loop import IN, Loop
 from ctl.remote.relay.resolving import Resolver
@@ -46,7 +47,7 @@ class Relay:
 
     Raises:
         ListenError: If an address cannot be listened on.
-        OSError: If the TLS files cannot be used.
+        OSError: If the TLS files cannot be used, or the file of what is joined not written.
     """
 
     def __init__(self, settings: Settings, loop: Loop, write: Callable[[str], None]) -> None:
@@ -65,6 +66,7 @@ class Relay:
             {peer.id: peer.local for peer in settings.peers},
             self._dialing,
             self._report,
+            Joined(settings.joined),
             self._open.add,
             self._done,
         )

@@ -1,4 +1,4 @@
-"""What a relay is told: the part `relay` of a process's launch, and a folder with TLS files.
+"""What a relay is told: the part `relay` of a process's launch, and the folder of that launch.
 
 - `engine`: `[host, port]` where the engine of this process listens
 - `mesh`: `[host, port]` where relays of other hosts connect to
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ctl.remote.relay.joined import file_name
 from ctl.remote.relay.sockets import Place
 
 
@@ -40,6 +41,7 @@ class Settings:
         mesh: Where other relays are expected.
         peers: All processes of other hosts.
         tls: Folder with `ca.pem`, and `<id>.pem` and `<id>.key` of the process.
+        joined: File that shows which connections have come to their peers.
     """
 
     process: int
@@ -47,21 +49,29 @@ class Settings:
     mesh: Place
     peers: tuple[Peer, ...]
     tls: Path
+    joined: Path
 
     @classmethod
-    def of(cls, process: int, spec: dict[str, Any], tls: Path) -> "Settings":
+    def of(cls, process: int, spec: dict[str, Any], folder: Path) -> "Settings":
         """What a launch says.
 
         Args:
             process: ID of the process.
             spec: The part `relay` of its launch.
-            tls: Folder with TLS files.
+            folder: Of the launch.
         """
         peers = tuple(
             Peer(int(each["id"]), _place(each["local"]), _place(each["address"]))
             for each in spec["peers"]
         )
-        return cls(process, _place(spec["engine"]), _place(spec["mesh"]), peers, tls)
+        return cls(
+            process,
+            _place(spec["engine"]),
+            _place(spec["mesh"]),
+            peers,
+            folder / "tls",
+            folder / file_name(process),
+        )
 
 
 def _place(value: list[Any]) -> Place:

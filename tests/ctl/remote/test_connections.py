@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from ctl.remote.connections import Connection, established, is_held, missing, session
+from ctl.remote.relay.joined import Joined, file_name
 from tests.engine.running import eventually
 
 THREE = [("10.0.0.1", 9000), ("10.0.0.2", 9000), ("10.0.0.2", 9001)]
@@ -78,6 +79,23 @@ def test_who_was_not_reached_is_named():
     assert missing(2, THREE, []) == (
         "no connection with process 0 (10.0.0.1:9000), process 1 (10.0.0.2:9000)"
     )
+
+
+def test_what_a_relay_holds_is_a_connection_with_nobody(tmp_path):
+    dialed = [Connection(("10.0.0.2", 40000 + n), place) for n, place in enumerate(THREE[:2])]
+    hosts = ("alpha", "beta", "beta")
+    assert not missing(2, THREE, dialed, hosts)
+    absent = "no connection with process 0 on alpha (10.0.0.1:9000)"
+    assert missing(2, THREE, dialed, hosts, tmp_path) == absent
+    # Relays of one host have their listeners in common; the other one may have taken it.
+    relays = [Joined(tmp_path / file_name(process)) for process in (1, 2)]
+    relays[0].add(40001, 0)
+    relays[1].add(40000, 1)
+    assert missing(2, THREE, dialed, hosts, tmp_path) == absent
+    relays[0].add(40000, 0)
+    assert not missing(2, THREE, dialed, hosts, tmp_path)
+    relays[0].remove(40000)
+    assert missing(2, THREE, dialed, hosts, tmp_path) == absent
 
 
 def test_who_is_missing_is_named_with_the_name_of_its_host():

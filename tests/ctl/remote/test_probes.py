@@ -10,6 +10,7 @@ import pytest
 from ctl.remote import monitoring
 from ctl.remote.logfile import LogWriter
 from ctl.remote.probes import Answer, Asked, ask
+from ctl.remote.relay.joined import Joined, file_name
 
 
 @pytest.fixture
@@ -76,6 +77,25 @@ def test_connections(asked):
     answer = ask(probe, asked)
     assert not answer.ready
     assert answer.reason == "no connection with process 0 (127.0.0.1:1)"
+
+
+def test_a_connection_that_a_relay_holds_is_none(asked, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as relay:
+        place = relay.getsockname()
+        probe = {
+            "kind": "connections",
+            "process": 1,
+            "addresses": [place, ["127.0.0.1", 2]],
+            "hosts": ["alpha", "beta"],
+        }
+        with socket.create_connection(place) as connection:
+            asked = asked._replace(pid=os.getpid())
+            assert ask(probe, asked).ready
+            probe["relayed"] = str(tmp_path)
+            absent = f"no connection with process 0 on alpha (127.0.0.1:{place[1]})"
+            assert ask(probe, asked).reason == absent
+            Joined(tmp_path / file_name(1)).add(connection.getsockname()[1], 0)
+            assert ask(probe, asked).ready
 
 
 class _Page(http.server.BaseHTTPRequestHandler):

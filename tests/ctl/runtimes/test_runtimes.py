@@ -100,12 +100,9 @@ def test_a_direct_mesh_and_the_api_of_bytewax_warn():
 
 
 def test_the_api_of_bytewax_has_a_port_for_each_process_of_a_host():
-    ports = [
-        each["env"].get("BYTEWAX_DATAFLOW_API_PORT")
-        for each in processes(plan("bytewax", "api = true\napi_port = 4000"))
-    ]
-    assert ports == ["4000", "4001", "4000"]
-    assert "BYTEWAX_DATAFLOW_API_ENABLED" not in processes(plan("bytewax"))[0]["env"]
+    commands = [each["argv"] for each in processes(plan("bytewax", "api = true\napi_port = 4000"))]
+    assert [argv[argv.index("--api") + 1] for argv in commands] == ["4000", "4001", "4000"]
+    assert "--api" not in processes(plan("bytewax"))[0]["argv"]
 
 
 def test_bytewax_with_recovery():
@@ -113,7 +110,9 @@ def test_bytewax_with_recovery():
     made = plan("bytewax", lines, flow='flow.py:make("a;b", x=1)')
     first = processes(made)[0]
     assert first["argv"][5:7] == ["--hosts", "alpha;alpha;beta"]
-    assert first["argv"][7] == {
+    launch = {"place": ["deployments", "flights", "launches", LAUNCH], "then": ""}
+    assert first["argv"][7:9] == ["--relayed", launch]
+    assert first["argv"][9] == {
         "place": ["layers", made.digests.code, "flow.py"],
         "then": ':make("a;b", x=1)',
     }
@@ -135,6 +134,7 @@ def test_bytewax_with_recovery():
         ("snapshot_interval = 1.5", "`snapshot_interval` is 1.5, and Bytewax takes whole seconds"),
         ('snapshot_interval = 1\n[deployment.recovery]\nstore = "/x"', "there are two intervals"),
         ("backup_interval = 1", "nothing to keep without"),
+        ('env = {BYTEWAX_DATAFLOW_API_ENABLED = "1"}', "is for `api` to say"),
         ('mesh = "direct"\n[defaults]\nbind = "0.0.0.0"', "on the `address` of alpha only"),
     ],
 )

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ctl.remote.relay.carrying import Carrier
+from ctl.remote.relay.joined import is_joined
 from tests.ctl.remote.relay.two_hosts import LIMIT, accept, dial, is_reset, read_all, reset
 from tests.engine.running import eventually
 
@@ -52,6 +53,25 @@ def idle(*relays):
 def test_a_connection_comes_from_the_address_of_who_has_dialed(hosts, joined):
     _, far = joined
     assert far.getpeername()[0] == hosts.local(0)[0]
+
+
+def test_the_relay_of_who_dials_shows_what_has_come_to_its_peer(hosts, relays):
+    with hosts.dial(1) as near:
+        port = near.getsockname()[1]
+        # It is connected, but with nobody but its relay.
+        near.sendall(b"?")
+        assert not is_joined(hosts.folder, port, 0)
+        with hosts.listen(0) as listener, accept(listener) as far:
+            eventually(lambda: is_joined(hosts.folder, port, 0), "it is joined")
+            assert not is_joined(hosts.folder, far.getpeername()[1], 1), "that was not dialed there"
+            assert far.recv(1) == b"?"
+            reset(near)
+            eventually(lambda: not is_joined(hosts.folder, port, 0), "its end")
+
+
+def test_what_is_joined_is_for_the_eyes_of_its_user_alone(hosts, relays):
+    modes = {file.stat().st_mode & 0o777 for file in hosts.folder.glob("joined-*")}
+    assert modes == {0o600}
 
 
 def test_data_goes_both_ways_at_once(joined):

@@ -61,7 +61,7 @@ class TwoHosts:
         return {"engine": self.engines[k], "mesh": self.meshes[k], "peers": [peer]}
 
     def settings(self, k, **changes):
-        return replace(Settings.of(k, self.spec(k), self.folder / "tls"), **changes)
+        return replace(Settings.of(k, self.spec(k), self.folder), **changes)
 
     def write_launch(self):
         file = self.folder / "launch.json"
