@@ -128,7 +128,7 @@ class Change(Deployment):
                 state = self.process(spec["id"]).state()
                 if state.state in ("failed", "stopped"):
                     return {"id": spec["id"], **state._asdict()}
-                reason = self._not_ready(spec, state)
+                reason = self._not_ready(spec, state, launch)
                 if reason is None:
                     del waiting[spec["id"]]
                 elif reason != waiting[spec["id"]]:
@@ -291,10 +291,10 @@ class Change(Deployment):
         for folder, supervisor in supervisors:
             folder.started(supervisor)
 
-    def _not_ready(self, spec: dict[str, Any], state: State) -> str | None:
+    def _not_ready(self, spec: dict[str, Any], state: State, launch: str) -> str | None:
         if state.state == "finished":
             return None
-        answer = self.process(spec["id"]).ask(spec)
+        answer = self.ask(spec, launch)
         return None if answer.ready else answer.reason
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ctl.remote.errors import FAILED, RemoteError
+from ctl.remote.hiding import Hiding
 
 _SECONDS = 120.0
 _PAUSE = 0.005
@@ -19,7 +20,7 @@ _ABSENT_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'$")
 _FRAME = re.compile(r'File "[^"]*/layers/[0-9a-f]{64}/([^"]+)", line (\d+)')
 
 
-def run(command: dict[str, Any], folder: Path, what: str, fix: str = "") -> None:
+def run(command: dict[str, Any], folder: Path, what: str, fix: str = "", *, hiding: Hiding) -> None:
     """Run a command, with all that it starts.
 
     Args:
@@ -27,6 +28,7 @@ def run(command: dict[str, Any], folder: Path, what: str, fix: str = "") -> None
         folder: Where what it says is kept meanwhile.
         what: What it is, for a sentence.
         fix: What to do if it takes too long.
+        hiding: Takes secrets out of what it says.
 
     Raises:
         RemoteError: If it fails, with its exit code and what it says.
@@ -42,7 +44,7 @@ def run(command: dict[str, Any], folder: Path, what: str, fix: str = "") -> None
         raise RemoteError(FAILED, msg) from None
     if code:
         exit_code = code if code > 0 else FAILED
-        said = "\n" + complaint.decode("utf-8", "replace").strip()
+        said = "\n" + hiding(complaint).decode("utf-8", "replace").strip()
         if absent := _ABSENT_MODULE.search(said):
             raise _absent_module(exit_code, absent[1], said)
         # The sentence comes last, and is what the operator is to read first.

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ctl.remote.relay.joined import is_joined
+from ctl.remote.joined import is_joined
 
 _ESTABLISHED, _LISTENING = "01", "0A"
 

@@ -4,7 +4,9 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from ctl.remote.hiding import Hiding
 from ctl.remote.lock import holder
+from ctl.remote.probes import Answer
 from ctl.remote.processes import ProcessFolder, State
 from ctl.remote.root import Root, read_json
 
@@ -70,6 +72,16 @@ class Deployment:
             }
         )
 
+    def ask(self, spec: dict[str, Any], launch: str) -> Answer:
+        """How a process is, in its own words, but for the values of secrets."""
+        answer = self.process(spec["id"]).ask(spec)
+        if not answer.reason and answer.last_error is None:
+            return answer
+        secrets = read_json(self.launch_file(launch).with_name("secrets.json")) or {}
+        hiding = Hiding(secrets)
+        error = None if answer.last_error is None else _hidden(hiding, answer.last_error)
+        return answer._replace(reason=_hidden(hiding, answer.reason), last_error=error)
+
     def status(self) -> dict[str, Any]:
         """All that is known, ready for JSON."""
         current, switching = self.current, self.switching
@@ -112,12 +124,16 @@ class Deployment:
         data |= state._asdict() | {"workers": spec["workers"], "items_in": None, "items_out": None}
         data["lag_s"] = None
         if state.state == "running":
-            answer = folder.ask(spec)
+            answer = self.ask(spec, shown["launch"])
             data["items_in"], data["items_out"] = answer.items_in, answer.items_out
             data["last_error"], data["lag_s"] = answer.last_error, answer.lag_s
             if not answer.ready:
                 data["state"], data["note"] = "starting", answer.reason
         return data
+
+
+def _hidden(hiding: Hiding, text: str) -> str:
+    return hiding(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def _ports(spec: dict[str, Any]) -> list[int]:

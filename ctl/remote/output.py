@@ -3,13 +3,11 @@
 import time
 from pathlib import Path
 
+from ctl.remote.hiding import Hiding
 from ctl.remote.logfile import LogWriter
 
 _TAIL_LINES = 80
 _TAIL_BYTES = 16 << 10
-
-_SHORTEST_HIDDEN = 4
-"""Bytes of a secret; shorter ones are part of too many words."""
 
 
 class Output:
@@ -25,7 +23,7 @@ class Output:
 
     def __init__(self, log: Path, secrets: dict[str, str]) -> None:
         self._log = LogWriter(log)
-        self._hidden = _hidden(secrets)
+        self._hiding = Hiding(secrets)
         self._tail: list[bytes] = []
 
     @property
@@ -46,8 +44,8 @@ class Output:
         """Keep lines of its stdout (`o`) or stderr (`e`)."""
         if not lines:
             return
-        for value, mark in self._hidden.items():
-            lines = [line.replace(value, mark) for line in lines]
+        # Of all lines at once, as nearly always there is none in any.
+        lines = self._hiding(b"\n".join(lines)).split(b"\n")
         self._log.write(kind, lines, time.time())
         if kind == b"e":
             self._tail = (self._tail + lines)[-_TAIL_LINES:]
@@ -55,14 +53,3 @@ class Output:
     def note(self, lines: list[bytes]) -> None:
         """Keep lines that are not its own."""
         self._log.write(b"e", lines, time.time())
-
-
-def _hidden(secrets: dict[str, str]) -> dict[bytes, bytes]:
-    """What a log shows for each line of each secret, the longest first."""
-    lines = {
-        line: f"[secret {name}]".encode()
-        for name, value in secrets.items()
-        for line in value.encode("utf-8", "surrogateescape").splitlines()
-        if len(line) >= _SHORTEST_HIDDEN
-    }
-    return dict(sorted(lines.items(), key=lambda item: -len(item[0])))

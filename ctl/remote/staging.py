@@ -6,6 +6,7 @@ from typing import Any
 
 from ctl.remote.deployments import Deployment
 from ctl.remote.errors import CANNOT_WRITE, RemoteError, cannot_write
+from ctl.remote.hiding import Hiding
 from ctl.remote.root import write_json
 from ctl.remote.words import fill_in
 
@@ -96,7 +97,8 @@ class _Staging:
 
         self._resolve(command)
         env = {**command["env"], **self._secrets}
-        run({**command, "env": env}, self._folder, what, fix)
+        hiding = Hiding(self._secrets)
+        run({**command, "env": env}, self._folder, what, fix, hiding=hiding)
 
 
 def _inherited() -> dict[str, str]:

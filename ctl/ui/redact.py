@@ -1,19 +1,12 @@
 """Keep the values of secrets out of everything that is printed."""
 
-import json
 import re
 import threading
-from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote, quote_plus
+
+from ctl.remote.hiding import forms
 
 MASK = "***"
-
-_SHORTEST = 4
-"""A shorter value would mask half of a text and so give itself away."""
-
-_SHORTEST_LINE = 8
-"""Of a value with many lines, such as a key, each line that is this long is a secret too."""
 
 
 class Redactor:
@@ -27,9 +20,9 @@ class Redactor:
     def hide(self, *values: str) -> None:
         """Mask these values from now on, also quoted for Python, JSON or a URL."""
         with self._lock:
-            forms = {*self._forms, *(form for value in values for form in _forms(value))}
+            known = {*self._forms, *(form for value in values for form in forms(value))}
             # The longest first, or a value inside of another would leave the rest of it.
-            self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+            self._forms = tuple(sorted(known, key=lambda form: (-len(form), form)))
             self._pattern = re.compile("|".join(map(re.escape, self._forms)) or "(?!)")
 
     def __call__(self, text: str) -> str:
@@ -53,16 +46,3 @@ class Redactor:
 
 redact = Redactor()
 """The one that all output of this process goes through."""
-
-
-def _forms(value: str) -> Iterable[str]:
-    lines = [line for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE]
-    for each in {value, value.strip(), *(line.strip() for line in lines)}:
-        if len(each) >= _SHORTEST:
-            yield each
-            yield repr(each)[1:-1]
-            yield json.dumps(each)[1:-1]
-            yield json.dumps(each, ensure_ascii=False)[1:-1]
-            yield quote(each)
-            yield quote(each, safe="")
-            yield quote_plus(each)

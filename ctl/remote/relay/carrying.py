@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ctl.remote.connections import is_held
+from ctl.remote.joined import Joined
 from ctl.remote.relay.frames import HEADER_BYTES, Decoder, FrameError, Word, word, write_header
-from ctl.remote.relay.joined import Joined
 from ctl.remote.relay.joint import Do, Joint
 from ctl.remote.relay.links import Dialing, Link
 from ctl.remote.relay.loop import ENDED, GONE, IN, OUT, Loop, Timer

@@ -6,9 +6,9 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ctl.remote.joined import Joined
 from ctl.remote.relay.carrying import Carrier, Shared
 from ctl.remote.relay.complaints import Complaints
-from ctl.remote.relay.joined import Joined
 from ctl.remote.relay.links import Dialing, Handshake, Link
 from ctl.remote.relay.loop import IN, Loop
 from ctl.remote.relay.resolving import Resolver

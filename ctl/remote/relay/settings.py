@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctl.remote.relay.joined import file_name
+from ctl.remote.joined import file_name
 from ctl.remote.relay.sockets import Place
 
 

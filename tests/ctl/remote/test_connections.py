@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from ctl.remote.connections import Connection, established, is_held, missing, session
-from ctl.remote.relay.joined import Joined, file_name
+from ctl.remote.joined import Joined, file_name
 from tests.engine.running import eventually
 
 THREE = [("10.0.0.1", 9000), ("10.0.0.2", 9000), ("10.0.0.2", 9001)]

@@ -158,6 +158,14 @@ def test_a_check_that_says_nothing(machine, deployment, words, code, problem):
     assert (caught.value.exit_code, caught.value.problem) == (code, problem)
 
 
+def test_what_a_check_says_has_no_secrets(machine, deployment):
+    words = shell('echo "$TOKEN is not for you" >&2; exit 70')
+    check = {"argv": list(words), "env": {}, "cwd": None, "ready": {}}
+    with pytest.raises(RemoteError) as caught:
+        stage(deployment, machine.launch("L1", checks=[check]), {}, {"TOKEN": "hunter22"})
+    assert caught.value.problem == "[secret TOKEN] is not for you"
+
+
 @pytest.mark.parametrize(("module", "requires"), [("roses", True), ("mine.roses", False)])
 def test_a_module_that_is_not_there(machine, deployment, module, requires):
     """Part of a package that is there belongs to the user, and nobody else's would do."""
@@ -299,6 +307,17 @@ def test_processes_are_asked_at_once(machine, deployment, monkeypatch):
     monkeypatch.setattr(processes, "ask", answer)
     states = [each["state"] for each in deployment.status()["processes"]]
     assert states == ["running"] * 3
+
+
+def test_what_a_process_says_of_itself_has_no_secrets(machine, deployment, monkeypatch):
+    answer = Answer(ready=True, last_error="KeyError('it''s hunter22')".replace("''", "\\'"))
+    deploy(deployment, machine.launch("L1", machine.server(0)), secrets={"TOKEN": "it's hunter22"})
+    monkeypatch.setattr(processes, "ask", lambda *_: answer)
+    (process,) = deployment.status()["processes"]
+    assert process["last_error"] == "KeyError('[secret TOKEN]')"
+    answer = Answer(ready=False, reason="waits for it's hunter22")
+    (process,) = deployment.status()["processes"]
+    assert process["note"] == "waits for [secret TOKEN]"
 
 
 def test_a_process_that_does_not_answer(machine, deployment):

@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from ctl.remote import monitoring
+from ctl.remote.joined import Joined, file_name
 from ctl.remote.logfile import LogWriter
 from ctl.remote.probes import Answer, Asked, ask
-from ctl.remote.relay.joined import Joined, file_name
 
 
 @pytest.fixture

@@ -373,13 +373,16 @@ def test_a_killed_guard_does_not_end_the_process(machine):
 
 def test_secrets_are_not_in_the_log(machine):
     secrets = {"TOKEN": "hunter22", "LONGER": "hunter22-and-more", "PIN": "123"}
-    secrets["KEY"] = "-----BEGIN-----\nabcdef\n-----END-----\n"
-    words = 'echo "$TOKEN $LONGER $PIN"; echo "a $TOKEN" >&2; echo "$KEY"; exit 1'
+    secrets["KEY"] = "-----BEGIN-----\nabc\\def\n-----END-----\n"
+    words = 'echo "$TOKEN $LONGER $PIN"; echo "a $TOKEN" >&2; echo "$KEY"; '
+    # As Python shows it in the error of a key that is not there, and JSON in a line.
+    words += "printf '%s\\n' 'KeyError: abc\\\\def'; exit 1"
     folder = machine.start("L1", *shell(words), secrets=secrets)
     state = ends(folder, "failed")
     assert sorted(log(folder)) == [
         ("e", "a [secret TOKEN]"),
         ("o", ""),
+        ("o", "KeyError: [secret KEY]"),
         ("o", "[secret KEY]"),
         ("o", "[secret KEY]"),
         ("o", "[secret KEY]"),
@@ -443,7 +446,10 @@ def test_bytes_that_are_no_text(machine):
 
 
 def test_words_and_variables_arrive_unchanged(machine):
-    text = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
+    # The log would not show the secret.
+    text = "import json, os, sys; env = dict(os.environ); "
+    text += "env['SECRET'] = env['SECRET'].encode().hex(); "
+    text += "print(json.dumps([sys.argv[1:], env]))"
     env = {f"ODD_{number}": word for number, word in enumerate(ODD)}
     secret = "s3 '\"$(touch evil)\nä"
     folder = machine.start("L1", *script(text), *ODD, env=env, secrets={"SECRET": secret})
@@ -451,7 +457,7 @@ def test_words_and_variables_arrive_unchanged(machine):
     words, variables = json.loads(log(folder)[0][1])
     assert words == ODD
     assert {name: variables[name] for name in env} == env
-    assert variables["SECRET"] == secret
+    assert bytes.fromhex(variables["SECRET"]).decode() == secret
     assert not list(machine.root.path.rglob("evil"))
 
 

@@ -50,8 +50,8 @@ def test_its_quoted_forms_are_masked():
 
 
 def test_each_line_of_a_key_is_a_secret():
-    redact = hiding("-----BEGIN-----\nabcdefgh0123\nxy\n")
-    assert redact("alpha | abcdefgh0123") == "alpha | ***"
+    redact = hiding("-----BEGIN-----\nabcd\nxy\n")
+    assert redact("alpha | abcd") == "alpha | ***"
     assert redact("xy") == "xy"
 
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ctl.remote.joined import is_joined
 from ctl.remote.relay.carrying import Carrier
-from ctl.remote.relay.joined import is_joined
 from tests.ctl.remote.relay.two_hosts import LIMIT, accept, dial, is_reset, read_all, reset
 from tests.engine.running import eventually
 

@@ -1,0 +1,56 @@
+"""Keep the values of secrets out of texts, in whatever form they stand there."""
+
+from collections.abc import Iterator, Mapping
+
+SHORTEST = 4
+"""Characters of a secret, or of one of its lines; a shorter one is part of too many words."""
+
+
+class Hiding:
+    """Replaces the values of secrets by the names of their variables.
+
+    Args:
+        secrets: Values by variable.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        marks = {
+            form.encode("utf-8", "surrogateescape"): f"[secret {name}]".encode()
+            for name, value in secrets.items()
+            for form in forms(value)
+            # Of a value with several lines, each is hidden by itself.
+            if "\n" not in form
+        }
+        # The longest first, or a value inside of another would leave the rest of it.
+        self._marks = sorted(marks.items(), key=lambda item: -len(item[0]))
+
+    def __call__(self, text: bytes) -> bytes:
+        """Give the text without them."""
+        for form, mark in self._marks:
+            text = text.replace(form, mark)
+        return text
+
+
+def forms(value: str) -> frozenset[str]:
+    """A secret and each of its lines, as they are and as Python, JSON and URLs quote them."""
+    parts = {value, value.strip(), *(line.strip() for line in value.splitlines())}
+    return frozenset(form for part in parts if len(part) >= SHORTEST for form in _quoted(part))
+
+
+def _quoted(text: str) -> Iterator[str]:
+    # Slow to import, and most processes have no secrets.
+    import json
+    from urllib.parse import quote, quote_plus
+
+    yield text
+    escaped = repr(text)[1:-1]
+    yield escaped
+    # Which quotes are escaped depends on what else is in a longer text.
+    yield escaped.replace("\\'", "'")
+    yield escaped.replace("\\'", "'").replace("'", "\\'")
+    yield repr(text.encode("utf-8", "surrogateescape"))[2:-1]
+    yield json.dumps(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield quote(text, errors="surrogateescape")
+    yield quote(text, safe="", errors="surrogateescape")
+    yield quote_plus(text, errors="surrogateescape")
