@@ -4,17 +4,17 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ctl.errors import HostsError, NotFoundError
+from ctl.errors import CtlError, HostsError, NotFoundError
 from ctl.inventory import Host, Inventory, load, read_secrets, resolve
 from ctl.layers import CodeLayer, Layer, agent_layer, code_layer, engine_layer
 from ctl.logs import LogLine
-from ctl.phases.checking import SPARE_BYTES, judge, reach, row, unreached
+from ctl.phases.checking import SPARE_BYTES, held_ports, judge, reach, row, unreached
 from ctl.phases.connecting import connect
 from ctl.phases.departing import join_departed
 from ctl.phases.deploying import Deploy
@@ -23,6 +23,7 @@ from ctl.phases.fleet import Fleet, Outcome
 from ctl.phases.looking import look
 from ctl.plan import make_plan
 from ctl.progress import Progress, Silent
+from ctl.relaying import is_relayed, loopback_addresses
 from ctl.reports import (
     CheckReport,
     CheckRow,
@@ -109,8 +110,10 @@ class Deployment:
             facts = {name: session.facts for name, session in fleet.sessions.items()}
             offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
             problems = judge(facts, offsets, SPARE_BYTES)
-            own = fleet.each(self._own_ports).results
-            listening, pairs = reach(fleet, self.inventory, own)
+            held = fleet.each(lambda session: held_ports(session, self.name)).results
+            relayed = is_relayed(self.inventory, self.runtime.mesh(self.inventory))
+            inner = loopback_addresses(self.inventory) if relayed else ()
+            listening, pairs = reach(fleet, self.inventory, held, inner)
             for found in (listening, unreached(pairs)):
                 for name, more in found.items():
                     problems[name] = (*problems.get(name, ()), *more)
@@ -231,7 +234,7 @@ class Deployment:
         with self._connected() as (fleet, outcome):
             problem = f"{self.name} not stopped everywhere"
             locked = fleet.lock(self.name, self._who("stop"))
-            failures = {**outcome.failures, **locked.failures}
+            failures = self._in_order({**outcome.failures, **locked.failures})
             if failures and not locked.results:
                 raise HostsError(problem, failures, "nothing was changed")
             stoppable = [host for host in fleet.hosts if host.name in locked.results]
@@ -239,12 +242,9 @@ class Deployment:
             fleet.each(lambda session: session.ask("announce_stop", grace=grace), stoppable)
             stopped = fleet.each(lambda session: session.ask("stop", grace=grace), stoppable)
             fleet.each(lambda session: session.ask("unlock"))
-            failures |= stopped.failures
+            failures = self._in_order({**failures, **stopped.failures})
             if failures:
-                ordered = {
-                    h.name: failures[h.name] for h in self.inventory.hosts if h.name in failures
-                }
-                raise HostsError(problem, ordered, "all other hosts have stopped")
+                raise HostsError(problem, failures, "all other hosts have stopped")
         states = {each["id"]: each["state"] for found in stopped.results.values() for each in found}
         if not states:
             msg = f"{self.name} is not deployed on these hosts"
@@ -262,8 +262,7 @@ class Deployment:
         """
         with self._connected() as (fleet, outcome):
             pruned = fleet.each(lambda session: session.ask("prune", dry_run=dry_run))
-            found = {**outcome.failures, **pruned.failures}
-            failures = {h.name: found[h.name] for h in self.inventory.hosts if h.name in found}
+            failures = self._in_order({**outcome.failures, **pruned.failures})
             if failures:
                 problem = "not all hosts were pruned"
                 raise HostsError(problem, failures, "the others were")
@@ -287,6 +286,11 @@ class Deployment:
             yield fleet, outcome
         finally:
             fleet.close()
+
+    def _in_order(self, failures: Mapping[str, CtlError]) -> dict[str, CtlError]:
+        """That of the first host first: its exit code counts."""
+        names = (host.name for host in self.inventory.hosts)
+        return {name: failures[name] for name in names if name in failures}
 
     def _chosen(self, names: tuple[str, ...] | None) -> tuple[Host, ...]:
         return tuple(host for host in self.inventory.hosts if names is None or host.name in names)
@@ -317,11 +321,6 @@ class Deployment:
         from ctl.layers.pickled import pickled_flow
 
         return pickled_flow(flow, self.inventory.deployment.include, self.inventory.path.parent)
-
-    def _own_ports(self, session: Session) -> list[int]:
-        answer = session.ask("look", deployment=self.name, layers=[], release="")
-        ports: list[int] = answer["ports"]
-        return ports
 
     def _row(
         self,

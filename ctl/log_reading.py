@@ -59,8 +59,7 @@ class LogReading:
             for process, data in logs.items()
         ]
         yield from merge(streams)
-        if failures:
-            raise HostsError(_PROBLEM, failures)
+        self._raise(failures)
 
     def follow(self) -> Generator[LogLine]:
         """Give what is there and what comes, in the order of time.
@@ -84,8 +83,13 @@ class LogReading:
             for session in list(self._sessions.values()):
                 session.close()
             follower.close()
-        if self._errors:
-            raise HostsError(_PROBLEM, self._errors)
+        self._raise(self._errors)
+
+    def _raise(self, errors: Mapping[str, CtlError]) -> None:
+        """Raise what came, that of the first host first."""
+        if errors:
+            ordered = {host.name: errors[host.name] for host in self._hosts if host.name in errors}
+            raise HostsError(_PROBLEM, ordered)
 
     def _all(self, session: "Session") -> dict[int, bytes]:
         logs: dict[int, list[bytes]] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from ctl.inventory import Host, Inventory
 from ctl.layers import CodeLayer, Layer
-from ctl.relaying import loopback_addresses, relay_of
+from ctl.relaying import is_relayed, loopback_addresses, relay_of
 from ctl.runtimes import Command, Layers, ProcessContext, Runtime
 from engine.settings import Address
 
@@ -54,11 +54,8 @@ class Plan:
 
     @property
     def relayed(self) -> bool:
-        """Whether relays carry the connections of the mesh, which one machine does without."""
-        places = self.inventory.processes
-        is_apart = len({each.host.name for each in places}) > 1
-        is_local = all(each.address.is_loopback for each in places)
-        return self.runtime.mesh(self.inventory) == "relay" and is_apart and not is_local
+        """Whether relays carry the connections of the mesh."""
+        return is_relayed(self.inventory, self.runtime.mesh(self.inventory))
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -151,6 +148,8 @@ class Plan:
             "ready_timeout": command.ready_timeout,
             "lost_codes": None if command.lost_codes is None else list(command.lost_codes),
             "relay": relay_of(process, self.inventory, self.addresses) if self.relayed else None,
+            # Whether a stranger who connects to its mesh port does no harm.
+            "guarded": self.relayed or self.runtime.mesh(self.inventory) == "own",
         }
 
     def _command(self, host: Host, command: Command) -> dict[str, Any]:

@@ -10,6 +10,18 @@ _FIRST_PORTS = range(10_000, 32_000, 1_000)
 """Below what systems give to those who connect."""
 
 
+def is_relayed(inventory: Inventory, mesh: str) -> bool:
+    """Whether relays carry the connections of a mesh, which one machine does without.
+
+    Args:
+        inventory: All hosts.
+        mesh: Who protects it, as `ctl.runtimes.base.Mesh` has it.
+    """
+    places = inventory.processes
+    is_apart = len({each.host.name for each in places}) > 1
+    return mesh == "relay" and is_apart and not all(each.address.is_loopback for each in places)
+
+
 def loopback_addresses(inventory: Inventory) -> tuple[Address, ...]:
     """What processes dial instead of each other, in the order of their IDs.
 

@@ -49,15 +49,15 @@ def interruptible(state: str) -> Iterator[None]:
     """Have Ctrl-C say what state things are in.
 
     Args:
-        state: What to say, as a clause; an error of the work itself, which knows better, wins.
+        state: What to say, as a clause, unless the interrupt itself knows better.
 
     Raises:
         InterruptedCommandError: If Ctrl-C came.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        problem = f"interrupted; {state}"
+    except KeyboardInterrupt as interrupt:
+        problem = f"interrupted; {str(interrupt) or state}"
         raise InterruptedCommandError(problem) from None
 
 

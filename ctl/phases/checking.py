@@ -1,7 +1,7 @@
 """Check: whether hosts are fit for a release, before anything is sent or stopped."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ctl.errors import BY_EXIT_CODE, CtlError, HostsError
@@ -98,37 +98,45 @@ def row(session: Session, engine: str, problems: tuple[Problem, ...]) -> CheckRo
 def reach(
     fleet: Fleet,
     inventory: Inventory,
-    own_ports: Mapping[str, Iterable[int]],
+    held: Mapping[str, Iterable[tuple[int, bool]]],
     inner: Sequence[Address] = (),
 ) -> tuple[dict[str, tuple[Problem, ...]], tuple[Reach, ...]]:
     """Find out whether every host can listen on its mesh ports, and every other dial them.
 
-    Ports that the deployment's own processes hold just now count as listened on and reached.
+    Ports that the deployment's own processes hold just now count as listened on, and as reached by
+    hosts that have such processes: they are connected already.
 
     Args:
         fleet: Hosts that have answered.
         inventory: All hosts.
-        own_ports: Ports that the deployment holds already, by host.
+        held: Ports that the deployment holds already, by host, each with whether who listens
+            there is ready for strangers; others are not dialed.
         inner: Addresses that have to be free on every host, but are dialed on none.
 
     Returns:
         What keeps hosts from listening, by host; and each pair that was tried.
     """
-    own = {name: set(ports) for name, ports in own_ports.items()}
-    tried = [
-        each
-        for each in inventory.processes
-        if each.host.name in fleet.sessions and each.address.port not in own[each.host.name]
-    ]
+    own = {name: dict(ports) for name, ports in held.items()}
+    places = [each for each in inventory.processes if each.host.name in own]
+    tried = [each for each in places if each.address.port not in own[each.host.name]]
+    running = [each for each in places if own[each.host.name].get(each.address.port)]
+    newcomers = {each.host.name for each in places if not own[each.host.name]}
     try:
         taken = _taken(fleet, inner, own) if inner else {}
         listening, problems = _listen(fleet, tried)
         for name, more in taken.items():
             problems[name] = (*problems.get(name, ()), *more)
         pairs = _dial(fleet, listening)
+        pairs += _dial(fleet, running, newcomers, may_have_ended=True)
     finally:
         fleet.each(lambda session: session.ask("hush"))
     return problems, pairs
+
+
+def held_ports(session: Session, deployment: str) -> list[tuple[int, bool]]:
+    """Ports that a deployment holds on a host, as `reach` takes them."""
+    answer = session.ask("look", deployment=deployment, layers=[], release="")
+    return [(port, guarded) for port, guarded in answer["ports"]]
 
 
 def raise_problems(problem: str, problems: Mapping[str, tuple[Problem, ...]]) -> None:
@@ -174,7 +182,7 @@ def merged(
 
 
 def _taken(
-    fleet: Fleet, inner: Sequence[Address], own: Mapping[str, set[int]]
+    fleet: Fleet, inner: Sequence[Address], own: Mapping[str, Mapping[int, bool]]
 ) -> dict[str, tuple[Problem, ...]]:
     def listen(session: Session) -> list[tuple[Address, str | None]]:
         free = [each for each in inner if each.port not in own[session.host.name]]
@@ -217,18 +225,27 @@ def _listen(
     return listening, problems
 
 
-def _dial(fleet: Fleet, listening: list[ProcessPlace]) -> tuple[Reach, ...]:
+def _dial(
+    fleet: Fleet,
+    places: list[ProcessPlace],
+    names: Container[str] | None = None,
+    *,
+    may_have_ended: bool = False,
+) -> tuple[Reach, ...]:
+    """Have all hosts, or some, dial places of the others."""
+
     def dial(session: Session) -> list[tuple[ProcessPlace, str | None]]:
-        others = [each for each in listening if each.host.name != session.host.name]
-        places = [list(each.address) for each in others]
-        reasons = session.ask("dial", places=places, timeout=_DIAL_SECONDS) if places else []
+        others = [each for each in places if each.host.name != session.host.name]
+        dialed = [list(each.address) for each in others]
+        reasons = session.ask("dial", places=dialed, timeout=_DIAL_SECONDS) if dialed else []
         return list(zip(others, reasons, strict=True))
 
-    outcome = fleet.each(dial)
+    hosts = [host for host in fleet.hosts if names is None or host.name in names]
     pairs = [
         Reach(name, each.host.name, str(each.address), reason)
-        for name, answers in outcome.results.items()
+        for name, answers in fleet.each(dial, hosts).results.items()
         for each, reason in answers
+        if not (may_have_ended and reason is not None and reason.startswith("refused"))
     ]
     return tuple(pairs)
 

@@ -31,6 +31,8 @@ from ctl.reports import Deployed, Problem
 from ctl.status import DeploymentState
 from ctl.transport.session import Session
 
+_Problems = Mapping[str, tuple[Problem, ...]]
+
 SWITCH_GRACE_S = 30.0
 """Seconds that processes of the old release have to end in order."""
 
@@ -70,7 +72,7 @@ class Deploy:
 
         Raises:
             HostsError: If a host fails; then every host that is reachable runs what it ran.
-            KeyboardInterrupt: If the user has interrupted it; the same holds.
+            KeyboardInterrupt: If the user has interrupted it; its text is what runs now.
         """
         committed = False
         try:
@@ -88,15 +90,12 @@ class Deploy:
             if not committed:
                 self._undo()
                 error.outcome = self._outcome()
+                if not self._switched and (running := self._running()):
+                    error.problem += f"; release {running[:6]} still runs"
             raise
         except KeyboardInterrupt:
-            self.progress.note(
-                f"interrupted; {self._name} is put back, Ctrl-C again leaves at once"
-            )
-            self.fleet.interrupt()
-            if not committed:
-                self._undo()
-            raise
+            state = self._interrupted(committed=committed)
+            raise KeyboardInterrupt(state) from None
         return Deployed(
             self.plan.release,
             len(self.plan.inventory.hosts),
@@ -117,8 +116,15 @@ class Deploy:
             name: SPARE_BYTES + 2 * sum(layer.size for layer in self.plan.layers_of(session.host))
             for name, session in sessions.items()
         }
-        # Who fixes one host is to know at once what is wrong with the others.
-        self._judged(absent(self.failures), judge(facts, offsets, needed, self.plan.python))
+        found: list[_Problems] = [
+            absent(self.failures),
+            judge(facts, offsets, needed, self.plan.python),
+        ]
+        if any(any(each.values()) for each in found):
+            # Who fixes one host is to know at once what else is wrong.
+            self._looks = dict(self.fleet.each(self._look_at).results)
+            found += self._reach()
+        self._judged(*found)
 
     def _lock(self) -> None:
         outcome = self.fleet.lock(self._name, self.who)
@@ -136,25 +142,28 @@ class Deploy:
             self.progress.phase("check", None, "failed")
             raise HostsError(self._problem, outcome.failures)
 
-    def _look(self) -> None:
-        def look(session: Session) -> dict[str, Any]:
-            digests = [layer.digest for layer in self.plan.layers_of(session.host)]
-            answer: dict[str, Any] = session.ask(
-                "look", deployment=self._name, layers=digests, release=self.plan.release
-            )
-            return answer
+    def _look_at(self, session: Session) -> dict[str, Any]:
+        digests = [layer.digest for layer in self.plan.layers_of(session.host)]
+        answer: dict[str, Any] = session.ask(
+            "look", deployment=self._name, layers=digests, release=self.plan.release
+        )
+        return answer
 
-        outcome = self.fleet.each(look)
+    def _look(self) -> None:
+        outcome = self.fleet.each(self._look_at)
         if outcome.failures:
             raise HostsError(self._problem, outcome.failures)
         self._looks = dict(outcome.results)
 
     def _check_ports(self) -> None:
-        own = {name: look["ports"] for name, look in self._looks.items()}
-        inner = self.plan.addresses if self.plan.relayed else ()
-        problems, pairs = reach(self.fleet, self.plan.inventory, own, inner)
-        self._judged(problems, unreached(pairs))
+        self._judged(*self._reach())
         self.progress.phase("check", None, "done")
+
+    def _reach(self) -> tuple[_Problems, _Problems]:
+        held = {name: look["ports"] for name, look in self._looks.items()}
+        inner = self.plan.addresses if self.plan.relayed else ()
+        problems, pairs = reach(self.fleet, self.plan.inventory, held, inner)
+        return problems, unreached(pairs)
 
     def _push(self) -> None:
         def push(session: Session) -> int:
@@ -241,6 +250,17 @@ class Deploy:
             raise HostsError(problem, outcome.failures, "deploy again to bring all hosts in line")
         self.progress.phase("commit", None, "done")
 
+    def _interrupted(self, *, committed: bool) -> str:
+        """Come to an end; say what runs then."""
+        if committed:
+            self.fleet.interrupt()
+            runs = f"release {self.plan.release[:6]} runs, but not all hosts may have confirmed it"
+            return f"{runs}; deploy again to bring them in line"
+        self.progress.note(f"interrupted; {self._name} is put back, Ctrl-C again leaves at once")
+        self.fleet.interrupt()
+        self._undo()
+        return self._outcome()
+
     # What it means.
 
     def _undo(self) -> None:
@@ -257,17 +277,22 @@ class Deploy:
         # All were ready; what is about to end may have closed its connections already.
         return "running" if state == "starting" else state
 
-    def _outcome(self) -> str:
-        release = next(
-            (look["current"]["release"] for look in self._looks.values() if look["current"]), None
+    def _running(self) -> str | None:
+        """The release that ran when the deploy began."""
+        currents = (look["current"] for look in self._looks.values())
+        return next(
+            (each["release"] for each in currents if each and each["desired"] == "running"), None
         )
+
+    def _outcome(self) -> str:
+        release = self._running()
         if self._lost:
             return f"release {(release or '')[:6]} could not be started again everywhere"
-        if release is None:
-            return "nothing was left behind" if self._switched else "nothing was changed"
-        return f"release {release[:6]} still runs" if self._switched else "nothing was changed"
+        if not self._switched:
+            return "nothing was changed"
+        return f"release {release[:6]} still runs" if release else "nothing was left behind"
 
-    def _judged(self, *found: Mapping[str, tuple[Problem, ...]]) -> None:
+    def _judged(self, *found: _Problems) -> None:
         problems = merged(self.plan.inventory, *found)
         for name in (name for name in problems if name in self.fleet.sessions):
             for each in problems[name]:

@@ -56,8 +56,12 @@ class Deployment:
         """One process."""
         return ProcessFolder(self.folder / "processes" / str(number))
 
-    def ports(self) -> list[int]:
-        """Ports that processes of this deployment and their relays hold just now."""
+    def ports(self) -> list[tuple[int, bool]]:
+        """Ports that processes of this deployment and their relays hold just now.
+
+        Each with whether it does no harm to connect to it, as who listens there is ready for
+        strangers.
+        """
         running = [folder for folder in self.folders() if folder.supervised]
         names = {folder.path.name for folder in running}
         launches = {folder.state().launch for folder in running}
@@ -136,7 +140,10 @@ def _hidden(hiding: Hiding, text: str) -> str:
     return hiding(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
-def _ports(spec: dict[str, Any]) -> list[int]:
-    relay = spec.get("relay") or {"engine": None, "peers": []}
-    places = [spec.get("listens"), relay["engine"], *(each["local"] for each in relay["peers"])]
-    return [place[1] for place in places if place]
+def _ports(spec: dict[str, Any]) -> list[tuple[int, bool]]:
+    mesh = spec.get("listens")
+    found = [(mesh[1], bool(spec.get("guarded")))] if mesh else []
+    if relay := spec.get("relay"):
+        places = [relay["engine"], *(each["local"] for each in relay["peers"])]
+        found += [(place[1], False) for place in places]
+    return found

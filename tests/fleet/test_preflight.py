@@ -111,7 +111,7 @@ def test_what_is_wrong_on_several_hosts_is_said_at_once(docker_fleet: Fleet) -> 
         assert [row[0] for row in rows] == ["HOST", *(host.name for host in hosts)]
         assert [row[1][:4] for row in rows[1:]] == ["3.11", "3.11", "3.13", "3.11", "\N{EN DASH}"]
         deployed = site.ctl(*DEPLOY, "--connect-timeout", "2")
-        refused(deployed, 78, beta=late, gamma=other, epsilon=gone)
+        refused(deployed, 78, beta=late, gamma=other, delta=in_use, epsilon=gone)
         beta.run("rm", "late-python")
         untouched([alpha, beta, gamma, delta], "create_server")
 

@@ -13,7 +13,6 @@ import pytest
 from ctl.errors import (
     BusyError,
     HostsError,
-    InterruptedCommandError,
     InventoryError,
     UnreachableError,
     VersionError,
@@ -189,7 +188,7 @@ def test_ctrl_c_while_following_leaves_it_running(run_ctl, fake):
 
 
 def test_ctrl_c_while_deploying_says_what_state_things_are_in(run_ctl, fake):
-    fake.deployed = InterruptedCommandError("interrupted; release 55d0b1 still runs")
+    fake.deployed = KeyboardInterrupt("release 55d0b1 still runs")
     assert run_ctl("deploy", "fleet.toml", "flow.py") == (
         "--- stderr\nerror: interrupted; release 55d0b1 still runs\n--- exit 130\n"
     )

@@ -102,7 +102,7 @@ def test_a_deploy(machine, deployment):
     one, other = status["processes"]
     assert (one["id"], one["state"], one["address"]) == (0, "running", "127.0.0.1:9000")
     assert (other["items_in"], other["items_out"], other["last_error"]) == (5, 7, None)
-    assert deployment.ports() == [9000, 9001]
+    assert deployment.ports() == [(9000, False), (9001, False)]
 
 
 def test_another_deploy_takes_its_place(machine, deployment):

@@ -82,6 +82,14 @@ def test_a_relayed_mesh_is_on_loopback_alike_on_all_hosts():
     assert third["relay"]["peers"][1]["address"] == ["10.0.0.1", 9001]
 
 
+@pytest.mark.parametrize(
+    ("runtime", "lines", "guarded"),
+    [("engine", "", True), ("bytewax", "", True), ("bytewax", 'mesh = "direct"', False)],
+)
+def test_a_mesh_port_is_open_to_strangers_if_somebody_guards_it(runtime, lines, guarded):
+    assert {each["guarded"] for each in processes(plan(runtime, lines))} == {guarded}
+
+
 @pytest.mark.parametrize(("lines", "hosts"), [('mesh = "direct"', TWO), ("", ONE)])
 def test_a_direct_mesh_and_one_host_have_no_relays(lines, hosts):
     made = plan("bytewax", lines, hosts)
