@@ -13,7 +13,7 @@ from ctl.cli.options import AcceptNewHostKeys, ConnectTimeout, GuessedInventoryA
 from ctl.cli.selection import select
 from ctl.cli.showing import shower
 from ctl.cli.since import parse_since
-from ctl.ui.live import Sentences
+from ctl.ui.live import Patient, Sentences
 
 _LINES = 100
 
@@ -67,7 +67,7 @@ def logs(
         errors_as_json(as_json),
         opened(
             find(inventory, guess=True),
-            Sentences(),
+            Sentences() if follow else Patient(),
             accept_new_host_keys=accept_new_host_keys,
             connect_timeout=connect_timeout,
         ) as deployment,

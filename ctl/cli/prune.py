@@ -9,7 +9,7 @@ from ctl.cli.inventory import find
 from ctl.cli.opening import errors_as_json, interruptible, opened
 from ctl.cli.options import AcceptNewHostKeys, ConnectTimeout, InventoryArgument, Json
 from ctl.ui.console import say, show, show_json
-from ctl.ui.live import Sentences
+from ctl.ui.live import Patient
 from ctl.ui.pruned import prune_json, prune_summary, prune_table
 
 
@@ -33,7 +33,7 @@ def prune(
         errors_as_json(as_json),
         opened(
             find(inventory),
-            Sentences(),
+            Patient(),
             accept_new_host_keys=accept_new_host_keys,
             connect_timeout=connect_timeout,
         ) as deployment,

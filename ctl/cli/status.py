@@ -10,7 +10,7 @@ from ctl.cli.inventory import find
 from ctl.cli.opening import errors_as_json, interruptible, opened
 from ctl.cli.options import AcceptNewHostKeys, ConnectTimeout, GuessedInventoryArgument, Json
 from ctl.ui.console import show, show_json
-from ctl.ui.live import Sentences
+from ctl.ui.live import Patient, Sentences
 from ctl.ui.redraw import redrawn
 from ctl.ui.table import status_table
 
@@ -41,7 +41,7 @@ def status(
         errors_as_json(as_json),
         opened(
             find(inventory, guess=True),
-            Sentences(),
+            Sentences() if watch else Patient(),
             accept_new_host_keys=accept_new_host_keys,
             connect_timeout=connect_timeout,
         ) as deployment,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MARKS: dict[PhaseState, str] = {"started": "…", "done": "✓", "failed": "✗"}
 _STYLES: dict[PhaseState, str] = {"started": "cyan", "done": "green", "failed": "red"}
 _REDRAWS_A_SECOND = 8
+_PATIENCE_SECONDS = 1.0
 
 
 class View(Progress, Protocol):
@@ -72,6 +73,35 @@ class Sentences:
     def warn(self, text: str) -> None:
         """Print a sentence about something that is not as it should be."""
         say(f"warning: {text}")
+
+
+class Patient(Sentences):
+    """Says which hosts have not answered yet, if that takes long."""
+
+    def __init__(self) -> None:
+        self._awaited: dict[str, None] = {}
+        self._timer: threading.Timer | None = None
+
+    def phase(self, name: PhaseName, host: str | None, state: PhaseState, detail: str = "") -> None:  # noqa: ARG002 - of the protocol
+        """Take note of who answers."""
+        if name != "connect":
+            return
+        if host is not None:
+            if state == "started":
+                self._awaited[host] = None
+            else:
+                self._awaited.pop(host, None)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if state == "started":
+            self._timer = threading.Timer(_PATIENCE_SECONDS, self._say)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _say(self) -> None:
+        if awaited := list(self._awaited):
+            say(f"waiting for {', '.join(awaited)}")
 
 
 class PlainView(Sentences):
