@@ -146,6 +146,7 @@ class Plan:
             "ready": dict(command.ready),
             "restart": None if command.restart is None else dict(command.restart),
             "ready_timeout": command.ready_timeout,
+            "stop_signal": int(command.stop_signal),
             "lost_codes": None if command.lost_codes is None else list(command.lost_codes),
             "relay": relay_of(process, self.inventory, self.addresses) if self.relayed else None,
             # Whether a stranger who connects to its mesh port does no harm.

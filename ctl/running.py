@@ -13,8 +13,9 @@ from typing import Any
 
 from ctl.errors import UnreachableError, UsageError
 from ctl.inventory import DeploymentSettings, Host, Inventory
+from ctl.local import LocalRun
 from ctl.remote.words import fill_in
-from ctl.runtimes import Layers, ProcessContext, Word, find_runtime
+from ctl.runtimes import Layers, ProcessContext, Runtime, Word
 from engine.errors import PeerUnavailableError
 from engine.failure import Failure
 from engine.flows import FlowReference
@@ -26,20 +27,19 @@ _CODE, _AGENT = "code", "agent"
 _TRIES = 64
 
 
-def run_here(runtime: str, flow: str, processes: int, workers: int) -> int:
+def run_here(runtime: Runtime, run: LocalRun, options: Mapping[str, Any]) -> int:
     """Run it until all processes have ended; give the exit code.
 
     Args:
-        runtime: Name of the runtime.
-        flow: The FLOW argument.
-        processes: How many.
-        workers: Worker threads in each process.
+        runtime: The engine.
+        run: What is to run.
+        options: The keys of the runtime that an inventory would have.
 
     Raises:
         CtlError: If the runtime cannot do that, or there are no ports for it.
     """
-    programs = _Programs(runtime, flow, processes, workers)
-    cluster = LocalCluster(flow, processes, workers, prefixed=True)
+    programs = _Programs(runtime, run, options)
+    cluster = LocalCluster(run.flow, run.processes, run.workers, prefixed=True)
     return launch(cluster, programs.start)
 
 
@@ -68,26 +68,20 @@ class _Program(Child):
 
 
 class _Programs:
-    def __init__(self, name: str, flow: str, processes: int, workers: int) -> None:
-        self._runtime = find_runtime(name)
+    def __init__(self, runtime: Runtime, run: LocalRun, options: Mapping[str, Any]) -> None:
+        self._runtime, flow = runtime, run.flow
         self._runtime.refuse_flow(flow)
         reference = FlowReference.parse(flow)
         path = Path.cwd() / reference.place
         self._folder = path.parent if reference.is_file else Path.cwd()
         flow = path.name + flow[len(reference.place) :] if reference.is_file else flow
-        options: dict[str, Any] = {}
-        if "command" in self._runtime.options:
-            if not reference.is_file:
-                msg = f"{flow!r} is no program"
-                raise UsageError(msg, f"name a file: ctl run --runtime {name} program.py")
-            options["command"] = ("python", flow)
-        settings = DeploymentSettings("local", name, workers, options=options)
+        settings = DeploymentSettings("local", runtime.name, run.workers, options=dict(options))
         host = Host(
             "local",
             transport="local",
             address="127.0.0.1",
-            mesh_port=_free_ports(processes),
-            processes=processes,
+            mesh_port=_free_ports(run.processes),
+            processes=run.processes,
         )
         self._inventory = Inventory(Path("inventory.toml"), settings, (host,))
         self._runtime.refuse(self._inventory)

@@ -39,6 +39,9 @@ RECOVERY_KEYS: Mapping[str, Check] = {"store": values.text, "interval": values.s
 
 SECRET_KEYS: Mapping[str, Check] = {"env": values.variable, "file": values.path}
 
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+"""What asks a program to end in order, by custom."""
+
 RUNTIMES: Mapping[str, Mapping[str, Check]] = {
     "engine": {
         "heartbeat_timeout": values.seconds,
@@ -63,6 +66,7 @@ RUNTIMES: Mapping[str, Mapping[str, Check]] = {
         "ready": values.readiness,
         "ready_timeout": values.seconds,
         "restart": values.one_of("never", "on-failure"),
+        "stop_signal": values.one_of(*STOP_SIGNALS),
         "mesh": values.one_of("relay", "direct"),
     },
 }

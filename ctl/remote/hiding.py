@@ -43,11 +43,10 @@ def _quoted(text: str) -> Iterator[str]:
     from urllib.parse import quote, quote_plus
 
     yield text
-    escaped = repr(text)[1:-1]
-    yield escaped
-    # Which quotes are escaped depends on what else is in a longer text.
-    yield escaped.replace("\\'", "'")
-    yield escaped.replace("\\'", "'").replace("'", "\\'")
+    for shown in (repr(text)[1:-1], ascii(text)[1:-1]):
+        # Which quotes are escaped depends on what else is in a longer text.
+        plain = shown.replace("\\'", "'")
+        yield from (shown, plain, plain.replace("'", "\\'"))
     yield repr(text.encode("utf-8", "surrogateescape"))[2:-1]
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]

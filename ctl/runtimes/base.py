@@ -1,11 +1,14 @@
 """What a runtime is: the launch contract that all engines share."""
 
+import signal
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ctl.errors import UsageError
 from ctl.inventory import Check, Inventory, ProcessPlace
+from ctl.local import LocalRun
 from engine.settings import Address
 
 Word = str | dict[str, Any]
@@ -137,6 +140,7 @@ class Command:
         lost_codes: Exit codes that mean: its peers are gone, or are those of another start; None
             if any may mean that. After a deploy that was undone, what ends with one of them is
             started again; while all are being stopped, it is no failure.
+        stop_signal: What asks a process to end in order.
     """
 
     argv: tuple[Word, ...]
@@ -145,6 +149,7 @@ class Command:
     restart: Mapping[str, Any] | None = None
     ready_timeout: float | None = None
     lost_codes: tuple[int, ...] | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
 
 
 class Runtime(Protocol):
@@ -198,8 +203,15 @@ class Runtime(Protocol):
     def cause(self, tail: str) -> str:
         """Why a process failed, out of the end of its output."""
 
+    def run(self, run: LocalRun) -> int:
+        """Run a flow on this machine until all its processes have ended; give the exit code.
 
-class PlainRuntime:
+        Raises:
+            CtlError: If it cannot do that.
+        """
+
+
+class PlainRuntime(ABC):
     """What most runtimes have in common, to derive from."""
 
     name: str
@@ -211,7 +223,7 @@ class PlainRuntime:
         """Relays of ours protect the connections, unless the inventory wants none."""
         return "direct" if inventory.deployment.options.get("mesh") == "direct" else "relay"
 
-    def refuse(self, inventory: Inventory) -> None:
+    def refuse(self, inventory: Inventory) -> None:  # noqa: B027 - what most do
         """It can do all that an inventory asks for."""
 
     def refuse_flow(self, flow: str | None) -> None:
@@ -240,9 +252,32 @@ class PlainRuntime:
         """There is nothing that would load the flow."""
         return None
 
+    @abstractmethod
+    def process(self, context: ProcessContext) -> Command:
+        """How one process is started."""
+
     def cause(self, tail: str) -> str:
         """The first traceback, as what follows is often its consequence."""
         return first_traceback(tail)
+
+    def run(self, run: LocalRun) -> int:
+        """Start processes as on a host.
+
+        Raises:
+            UsageError: If a flag is one of our own engine.
+        """
+        own = [*run.flags, *(["health"] if run.health is not None else [])]
+        for name in own:
+            problem = f"--{name} is a flag of our own engine, and {self.name} is to run"
+            raise UsageError(problem, "leave it out")
+        # It takes what is here as given.
+        from ctl.running import run_here
+
+        return run_here(self, run, self.local_options(run.flow))
+
+    def local_options(self, flow: str) -> Mapping[str, Any]:  # noqa: ARG002 - for others to refine
+        """The keys of an inventory that `ctl run` takes as given, which has none."""
+        return {}
 
 
 def first_traceback(tail: str) -> str:

@@ -1,7 +1,9 @@
 """The runtime of any program: it is told its place among the others, and nothing more."""
 
 import re
+import signal
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from ctl.errors import InventoryError, UsageError
@@ -60,6 +62,17 @@ class CommandRuntime(PlainRuntime):
             msg = f'runtime = "command" runs programs, and {flow!r} is something in one'
             raise UsageError(msg, "name the file alone, and put arguments into `command`")
 
+    def local_options(self, flow: str) -> Mapping[str, Any]:
+        """The program itself.
+
+        Raises:
+            UsageError: If the flow is none.
+        """
+        if not flow.endswith(".py"):
+            msg = f"{flow!r} is no program"
+            raise UsageError(msg, f"name a file: ctl run --runtime {self.name} program.py")
+        return {"command": ("python", PurePath(flow).name)}
+
     def process(self, context: ProcessContext) -> Command:
         """How one process is started."""
         values = _values(context)
@@ -78,6 +91,7 @@ class CommandRuntime(PlainRuntime):
             ready,
             _ANY_FAILURE if context.options.get("restart") == "on-failure" else None,
             float(timeout) if timeout is not None else None,
+            stop_signal=signal.Signals[str(context.options.get("stop_signal", "SIGTERM"))],
         )
 
     def _word(self, word: str, context: ProcessContext, values: Mapping[str, str]) -> Word:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from ctl.errors import LostError, UnauthorisedError
+from ctl.errors import InventoryError, LostError, UnauthorisedError
 from ctl.inventory import RUNTIMES, Inventory
+from ctl.local import LocalRun, run_engine
 from ctl.runtimes.base import PYTHON, Command, Mesh, PlainRuntime, ProcessContext, Word
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?P<target>:.*)?", re.DOTALL)
@@ -26,6 +27,17 @@ class EngineRuntime(PlainRuntime):
     def mesh(self, inventory: Inventory) -> Mesh:  # noqa: ARG002 - of the protocol
         """It has one of its own."""
         return "own"
+
+    def refuse(self, inventory: Inventory) -> None:
+        """Look whether it can do what an inventory asks for.
+
+        Raises:
+            InventoryError: If it is to resume, which it cannot yet.
+        """
+        if inventory.deployment.recovery is not None:
+            where = inventory.where("deployment", "recovery")
+            msg = f"{where}: our own engine stores nothing yet that it could resume from"
+            raise InventoryError(msg, "leave it out; a flow begins anew after a failure")
 
     def refuse_flow(self, flow: str | None) -> None:
         """It runs a dataflow that was built in this process as well."""
@@ -65,6 +77,10 @@ class EngineRuntime(PlainRuntime):
     def check(self, context: ProcessContext) -> Command:
         """What loads the flow without running it."""
         return Command((*_PYTHON, "--check", "--", _flow(context)), _env(context))
+
+    def run(self, run: LocalRun) -> int:
+        """Start it with a launcher of its own."""
+        return run_engine(run)
 
     def cause(self, tail: str) -> str:
         """Why a process failed: the engine prints the first cause last."""

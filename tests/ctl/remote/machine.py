@@ -128,6 +128,7 @@ def spec(
     restart=None,
     lost_codes=None,
     socket="/nowhere/health.sock",
+    stop_signal=signal.SIGTERM,
 ):
     """A process of a launch."""
     return {
@@ -141,6 +142,7 @@ def spec(
         "ready": {"kind": "health", "socket": socket},
         "restart": restart,
         "lost_codes": lost_codes,
+        "stop_signal": int(stop_signal),
     }
 
 

@@ -15,6 +15,7 @@ VALUE = "a \"key\" of 'two'\nlines: \\ 100 % ä/+&"
     [
         repr(VALUE),
         repr(VALUE.encode()),
+        ascii(VALUE),
         repr({"key": VALUE}),
         repr(f"{VALUE} and more"),
         repr(f"it's {VALUE}"),

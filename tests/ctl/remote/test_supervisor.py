@@ -573,3 +573,13 @@ def test_where_the_log_of_this_start_begins(machine):
     start = loads(folder.path / "state.json")["log_start"]
     ((data, _),) = read(folder.log, tuple(start))
     assert text(data).strip() == "after"
+
+
+def test_a_process_is_asked_to_end_by_the_signal_of_its_runtime(machine):
+    words = "trap 'exit 70' TERM; trap 'echo asked; exit 0' INT; echo ready; "
+    words += "while :; do sleep 0.1; done"
+    folder = machine.start("L1", *shell(words), stop_signal=signal.SIGINT)
+    prints(folder, "ready")
+    stop_all([folder], 20.0)
+    assert ends(folder, "stopped").exit_code == 0
+    prints(folder, "asked")

@@ -134,6 +134,11 @@ def test_bytewax_with_recovery():
     assert prepared["argv"][-2] == "2"
 
 
+def test_our_engine_does_not_resume_yet():
+    problem = refused("engine", '[deployment.recovery]\nstore = "/x"')
+    assert "stores nothing yet that it could resume from" in problem
+
+
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
