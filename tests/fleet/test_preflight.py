@@ -73,19 +73,23 @@ def test_another_python_on_one_host(docker_fleet: Fleet) -> None:
     untouched(hosts)
 
 
-def test_no_python_and_one_that_is_too_old(loopback_fleet: Fleet) -> None:
-    hosts = loopback_fleet(3)
+def test_no_python(loopback_fleet: Fleet) -> None:
+    hosts = loopback_fleet(2)
     site = site_for(loopback_fleet)
-    site.inventory(
-        hosts,
-        keys={"beta": {"python": "python9"}, "gamma": {"python": hosts[2].old_python()}},
-    )
-    wrong = {
-        "beta": r"no Python: there is no `python9`\n +fix: set `python` of beta",
-        "gamma": r"Python 3\.8\.\d+, too old; 3\.11 .*\n +fix: set `python` of gamma",
-    }
+    site.inventory(hosts, keys={"beta": {"python": "python9"}})
+    none = r"no Python: there is no `python9`\n +fix: set `python` of beta"
     for words in (CHECK, DEPLOY):
-        refused(site.ctl(*words), 76, **wrong)
+        refused(site.ctl(*words), 76, beta=none)
+    untouched(hosts)
+
+
+def test_a_python_that_is_too_old(loopback_fleet: Fleet) -> None:
+    _, beta = hosts = loopback_fleet(2)
+    site = site_for(loopback_fleet)
+    site.inventory(hosts, keys={"beta": {"python": beta.old_python()}})
+    old = r"Python 3\.8\.\d+, too old; 3\.11 .*\n +fix: set `python` of beta"
+    for words in (CHECK, DEPLOY):
+        refused(site.ctl(*words), 76, beta=old)
     untouched(hosts)
 
 
@@ -126,6 +130,25 @@ def test_the_operators_own_clock_is_wrong(loopback_fleet: Fleet, tmp_path: Path)
     ran = site.ctl(*DEPLOY, PYTHONPATH=str(tmp_path))
     refused(ran, 78, alpha=behind, beta=behind)
     untouched(hosts)
+
+
+# Limits.
+
+
+def test_a_limit_of_open_files_that_is_too_low(docker_fleet: Fleet) -> None:
+    _, beta = hosts = docker_fleet(2)
+    site = site_for(docker_fleet)
+    site.inventory(hosts)
+    few = "deploy hard nofile 255\n"
+    beta.write("/etc/security/limits.d/few.conf", few, user="root")
+    said = "a process may open 255 files, 256 are needed\n +fix: raise `nofile` of user deploy in "
+    for words in (CHECK, DEPLOY):
+        report = refused(site.ctl(*words), 78, beta=said)
+        assert "exit 78; nothing was changed" in report
+    untouched(hosts)
+    beta.write("/etc/security/limits.d/few.conf", few.replace("255", "256"), user="root")
+    deployed = site.ctl(*DEPLOY)
+    assert deployed.returncode == 0, deployed.stderr
 
 
 # The mesh.
