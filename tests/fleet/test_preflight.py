@@ -183,6 +183,24 @@ def test_a_mesh_port_that_a_firewall_drops_for_one_host(docker_fleet: Fleet) -> 
     untouched(hosts)
 
 
+def test_a_new_host_that_a_firewall_keeps_from_a_process_that_runs(docker_fleet: Fleet) -> None:
+    alpha, beta, gamma = docker_fleet(3)
+    site = site_for(docker_fleet)
+    site.inventory([alpha, beta])
+    assert site.ctl(*DEPLOY).returncode == 0
+    before = [each["pid"] for each in status_of(site)["processes"]]
+    site.inventory([alpha, beta, gamma])
+    alpha.drop(port=9000, from_=gamma)
+    dropped = f"cannot reach alpha at {alpha.address}:9000: timed out; a firewall may drop it\n"
+    for words in (CHECK, DEPLOY):
+        report = refused(site.ctl(*words), 69, gamma=dropped)
+        assert "fix: open the port on the way to alpha" in report
+        assert "exit 69; nothing was changed" in report
+    untouched([gamma])
+    site.inventory([alpha, beta])
+    assert [each["pid"] for each in status_of(site)["processes"]] == before
+
+
 # Disks.
 
 
