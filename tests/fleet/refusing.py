@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from tests.engine.running import eventually
 from tests.fleet.hosts import FleetHost, Ran
@@ -40,6 +41,26 @@ def untouched(hosts: Sequence[FleetHost], *others: str) -> None:
         _await_end(host, others)
         left = host.attempt("find", ".hostmesh")
         assert left.returncode, f"{host.name} has kept {left.stdout}"
+
+
+def kept(host: FleetHost) -> set[str]:
+    """What a host has of releases: their layers, manifests and launches, and what is half made.
+
+    What Python caches, and what processes tell of themselves, comes and goes while they run.
+    """
+    passing = ("(", "-name", "__pycache__", "-o", "-name", "processes", ")", "-prune")
+    return set(host.run("find", ".hostmesh", *passing, "-o", "-print").splitlines())
+
+
+def unlocked(hosts: Sequence[FleetHost]) -> None:
+    """Check that nobody changes the deployment `flights`, once sessions have ended."""
+    for host in hosts:
+        eventually(partial(_is_unlocked, host), f"the lock on {host.name} is free")
+
+
+def _is_unlocked(host: FleetHost) -> bool:
+    lock = ".hostmesh/deployments/flights/lock"
+    return host.attempt("flock", "--nonblock", lock, "true").returncode == 0
 
 
 def _await_end(host: FleetHost, others: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """`deploy`, `status`, `logs`, `stop`: a dataflow on hosts, from one command."""
 
-import json
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -11,14 +10,10 @@ from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
 from tests.fleet.flows import FAILING, FINITE, ticking
 from tests.fleet.proxy import Proxy
-from tests.fleet.site import Site
+from tests.fleet.refusing import kept, unlocked
+from tests.fleet.scripts import lines, processes, states, status
 
 ROOT = Path(__file__).parents[2]
-
-
-def states(site: Site) -> list[str]:
-    status = json.loads(site.ctl("status", "--json").stdout)
-    return [process["state"] for process in status["processes"]]
 
 
 def test_flights_on_three_hosts(docker_fleet: Fleet, flights_csv: Path, command) -> None:
@@ -29,18 +24,25 @@ def test_flights_on_three_hosts(docker_fleet: Fleet, flights_csv: Path, command)
         processes={"alpha": 2, "beta": 2, "gamma": 1},
         deployment={"include": [".data/flights.csv"]},
     )
-    shutil.copytree(ROOT / "examples", site.folder / "examples")
+    flights = (ROOT / "examples" / "flights.py").read_text()
+    # The flow itself prints nothing.
+    site.write("examples/flights.py", flights + "print('loaded by', os.getpid())\n")
     (site.folder / ".data").mkdir()
     shutil.copy(flights_csv, site.folder / ".data")
 
     deployed = site.ctl("deploy", "inventory.toml", "examples/flights.py", "--follow", timeout=180)
     assert deployed.returncode == 0, deployed.stderr
     assert "3 hosts, 5 processes" in deployed.stderr
-    status = json.loads(site.ctl("status", "--json").stdout)
-    assert status["state"] == "finished"
-    assert [process["host"] for process in status["processes"]] == [
-        *("alpha", "alpha", "beta", "beta", "gamma")
-    ]
+    told = status(site)
+    assert told["state"] == "finished"
+    places = list(enumerate(("alpha", "alpha", "beta", "beta", "gamma")))
+    assert [(each["id"], each["host"]) for each in told["processes"]] == places
+    said = [each for each in lines(site, "-n", 100) if each["text"].startswith("loaded by ")]
+    assert sorted((each["process"], each["host"]) for each in said) == places
+    stopped = site.ctl("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "flights: 5 processes: 5 finished\n" in stopped.stderr
+    assert states(site) == ["finished"] * 5
 
     here = site.ctl("run", "examples/flights.py", timeout=180)
     assert here.returncode == 0, here.stderr
@@ -60,8 +62,7 @@ def test_deploy_status_logs_stop(fleet: Fleet) -> None:
     assert states(site) == ["running"] * 3
 
     def counted() -> bool:
-        processes = json.loads(site.ctl("status", "--json").stdout)["processes"]
-        return all(each["items_in"] > 0 for each in processes)
+        return all(each["items_in"] > 0 for each in processes(site))
 
     eventually(counted, "every process has read items")
     logs = site.ctl("logs", "-n", "5")
@@ -93,8 +94,8 @@ def test_a_finite_flow_ends_with_its_exit_code(fleet: Fleet) -> None:
     site.write("flow.py", FINITE)
     deployed = site.ctl("deploy", "inventory.toml", "flow.py", "--follow")
     assert deployed.returncode == 0, deployed.stderr
-    lines = sorted(line.partition("(")[2] for line in deployed.stdout.splitlines() if "(" in line)
-    assert lines == ["'a', 2)", "'is', 1)", "'rose', 2)"]
+    said = sorted(line.partition("(")[2] for line in deployed.stdout.splitlines() if "(" in line)
+    assert said == ["'a', 2)", "'is', 1)", "'rose', 2)"]
     assert states(site) == ["finished"] * 2
 
 
@@ -104,12 +105,15 @@ def test_a_flow_that_fails_is_undone_and_explained(fleet: Fleet) -> None:
     site.inventory(hosts)
     site.write("flow.py", ticking("one"))
     assert site.ctl("deploy", "inventory.toml", "flow.py").returncode == 0
+    before = [kept(host) for host in hosts]
     site.write("flow.py", FAILING)
     failed = site.ctl("deploy", "inventory.toml", "flow.py")
     assert failed.returncode == 70, failed.stderr
     assert "LookupError: no roses here" in failed.stderr
     assert "still runs" in failed.stderr
     eventually(lambda: states(site) == ["running"] * 2, "the old release runs again")
+    unlocked(hosts)
+    assert [kept(host) for host in hosts] == before
 
 
 def test_a_host_that_was_not_waited_for_is_not_called_ready(loopback_fleet: Fleet) -> None:

@@ -4,6 +4,8 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -163,19 +165,28 @@ def test_a_silent_host(docker_fleet: Fleet) -> None:
     assert states_of(site) == ["stopped"] * 3
 
 
-def test_a_host_that_is_slow_holds_back_no_others_report(loopback_fleet: Fleet) -> None:
-    hosts = loopback_fleet(3)
-    beta = hosts[1]
+@contextmanager
+def slow_beta(fleet: Fleet) -> Iterator[tuple[Site, Proxy]]:
+    """An operator whose packets to beta are on their way until `mend`, and that proxy."""
+    _, beta, _ = fleet(3)
     with Proxy((beta.address, beta.port)) as proxy:
         address, port = proxy.address
-        site = operator(loopback_fleet, keys={"beta": {"ssh": address, "ssh_port": port}})
+        site = operator(fleet, keys={"beta": {"ssh": address, "ssh_port": port}})
         known = site.known_hosts.read_text()
         site.known_hosts.write_text(known + known_hosts_line(address, port, beta.key))
         proxy.cut()
-        deploy = site.ctl_start(*DEPLOY, "--connect-timeout", "30")
-        deploy.prints("alpha  ✓ connect")
-        deploy.prints("gamma  ✓ connect")
-        assert "beta" not in deploy.err
+        yield site, proxy
+
+
+@pytest.mark.parametrize("words", [DEPLOY, ("check",)], ids=["deploy", "check"])
+def test_a_host_that_is_slow_holds_back_no_others_report(
+    loopback_fleet: Fleet, words: tuple[str, ...]
+) -> None:
+    with slow_beta(loopback_fleet) as (site, proxy):
+        waiting = site.ctl_start(*words, "--connect-timeout", "30")
+        waiting.prints("alpha  ✓ connect")
+        waiting.prints("gamma  ✓ connect")
+        assert "beta" not in waiting.err
         proxy.mend()
-        assert deploy.code() == 0, deploy.err
-        assert "beta   ✓ connect" in deploy.err
+        assert waiting.code() == 0, waiting.err
+        assert "beta   ✓ connect" in waiting.err

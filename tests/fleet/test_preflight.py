@@ -73,19 +73,23 @@ def test_another_python_on_one_host(docker_fleet: Fleet) -> None:
     untouched(hosts)
 
 
-def test_no_python_and_one_that_is_too_old(loopback_fleet: Fleet) -> None:
-    hosts = loopback_fleet(3)
+def test_no_python(loopback_fleet: Fleet) -> None:
+    hosts = loopback_fleet(2)
     site = site_for(loopback_fleet)
-    site.inventory(
-        hosts,
-        keys={"beta": {"python": "python9"}, "gamma": {"python": hosts[2].old_python()}},
-    )
-    wrong = {
-        "beta": r"no Python: there is no `python9`\n +fix: set `python` of beta",
-        "gamma": r"Python 3\.8\.\d+, too old; 3\.11 .*\n +fix: set `python` of gamma",
-    }
+    site.inventory(hosts, keys={"beta": {"python": "python9"}})
+    none = r"no Python: there is no `python9`\n +fix: set `python` of beta"
     for words in (CHECK, DEPLOY):
-        refused(site.ctl(*words), 76, **wrong)
+        refused(site.ctl(*words), 76, beta=none)
+    untouched(hosts)
+
+
+def test_a_python_that_is_too_old(loopback_fleet: Fleet) -> None:
+    _, beta = hosts = loopback_fleet(2)
+    site = site_for(loopback_fleet)
+    site.inventory(hosts, keys={"beta": {"python": beta.old_python()}})
+    old = r"Python 3\.8\.\d+, too old; 3\.11 .*\n +fix: set `python` of beta"
+    for words in (CHECK, DEPLOY):
+        refused(site.ctl(*words), 76, beta=old)
     untouched(hosts)
 
 
@@ -128,6 +132,25 @@ def test_the_operators_own_clock_is_wrong(loopback_fleet: Fleet, tmp_path: Path)
     untouched(hosts)
 
 
+# Limits.
+
+
+def test_a_limit_of_open_files_that_is_too_low(docker_fleet: Fleet) -> None:
+    _, beta = hosts = docker_fleet(2)
+    site = site_for(docker_fleet)
+    site.inventory(hosts)
+    few = "deploy hard nofile 255\n"
+    beta.write("/etc/security/limits.d/few.conf", few, user="root")
+    said = "a process may open 255 files, 256 are needed\n +fix: raise `nofile` of user deploy in "
+    for words in (CHECK, DEPLOY):
+        report = refused(site.ctl(*words), 78, beta=said)
+        assert "exit 78; nothing was changed" in report
+    untouched(hosts)
+    beta.write("/etc/security/limits.d/few.conf", few.replace("255", "256"), user="root")
+    deployed = site.ctl(*DEPLOY)
+    assert deployed.returncode == 0, deployed.stderr
+
+
 # The mesh.
 
 
@@ -158,6 +181,24 @@ def test_a_mesh_port_that_a_firewall_drops_for_one_host(docker_fleet: Fleet) -> 
         report = refused(site.ctl(*words), 69, beta=dropped)
         assert "fix: open the port on the way to alpha" in report
     untouched(hosts)
+
+
+def test_a_new_host_that_a_firewall_keeps_from_a_process_that_runs(docker_fleet: Fleet) -> None:
+    alpha, beta, gamma = docker_fleet(3)
+    site = site_for(docker_fleet)
+    site.inventory([alpha, beta])
+    assert site.ctl(*DEPLOY).returncode == 0
+    before = [each["pid"] for each in status_of(site)["processes"]]
+    site.inventory([alpha, beta, gamma])
+    alpha.drop(port=9000, from_=gamma)
+    dropped = f"cannot reach alpha at {alpha.address}:9000: timed out; a firewall may drop it\n"
+    for words in (CHECK, DEPLOY):
+        report = refused(site.ctl(*words), 69, gamma=dropped)
+        assert "fix: open the port on the way to alpha" in report
+        assert "exit 69; nothing was changed" in report
+    untouched([gamma])
+    site.inventory([alpha, beta])
+    assert [each["pid"] for each in status_of(site)["processes"]] == before
 
 
 # Disks.

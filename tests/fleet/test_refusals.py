@@ -8,7 +8,7 @@ import pytest
 
 from tests.fleet.fleets import Fleet
 from tests.fleet.flows import ticking
-from tests.fleet.refusing import refused, untouched
+from tests.fleet.refusing import kept, refused, unlocked, untouched
 from tests.fleet.site import Site
 
 DEPLOY = ("deploy", "inventory.toml", "flow.py")
@@ -253,6 +253,7 @@ def test_a_module_that_one_host_lacks(docker_fleet: Fleet) -> None:
     site.write("flow.py", ticking("one"))
     assert site.ctl(*DEPLOY).returncode == 0
     (old,) = {each["release"] for each in status_of(site)["hosts"]}
+    before = [kept(host) for host in hosts]
     alpha.write(".local/lib/python3.11/site-packages/roses.py", "COLOUR = 'red'\n")
     site.write("flow.py", "import roses\n" + ticking("two"))
     failed = site.ctl(*DEPLOY)
@@ -266,3 +267,5 @@ def test_a_module_that_one_host_lacks(docker_fleet: Fleet) -> None:
     assert [each["state"] for each in status["processes"]] == ["running"] * 2
     assert {each["release"] for each in status["hosts"]} == {old}
     assert all(each["restarts"] == 0 for each in status["processes"])
+    unlocked(hosts)
+    assert [kept(host) for host in hosts] == before

@@ -1,12 +1,14 @@
 """Values of secrets stay where they belong, and the mesh is closed to others."""
 
 import json
+import re
 from pathlib import Path
 
 from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
 from tests.fleet.flows import ticking
 from tests.fleet.hosts import FleetHost
+from tests.fleet.scripts import SCRIPT, deploy, lines, processes, scripting
 from tests.fleet.site import Site
 
 OF_ENV = "canary-of-a-variable-4711"
@@ -33,6 +35,24 @@ RAISING = ticking("two").replace(
         if os.path.exists("go"):
             raise LookupError("told: " + os.environ["OF_ENV"] + os.environ["OF_FILE"])""",
 )
+ODD = """canary "violet", it's \\magenta & größer\nturquoise vermilion, ochre ☃"""
+WORDS = re.findall("[a-z]{4,}", ODD)
+QUOTING = """
+import json, os, time
+from urllib.parse import quote, quote_plus
+
+value = os.environ["ODD"]
+print("as it is", value)
+print("for Python", repr(value))
+print("for JSON", json.dumps({"key": value}, ensure_ascii=False))
+print("for JSON in ASCII", json.dumps({"key": value}))
+print("for a path", quote(value))
+print("for a part of a URL", quote(value, safe=""))
+print("for a query", quote_plus(value))
+while not os.path.exists("go"):
+    time.sleep(0.02)
+raise KeyError(value)
+"""
 WORK = ".hostmesh/deployments/flights/work"
 # What tells of processes to whoever may look, each as its process id and a text.
 SEEN = """
@@ -165,3 +185,29 @@ def test_tracebacks_do_not_show_secrets(docker_fleet: Fleet) -> None:
     assert "LookupError: told: " in site.ctl("status", "--json").stdout
     for host in hosts:
         shows_none(host, but=[])
+
+
+def test_secrets_that_are_quoted_are_not_shown_either(loopback_fleet: Fleet) -> None:
+    (host,) = loopback_fleet(1)
+    site = scripting(loopback_fleet.site())
+    site.inventory([host], deployment={**SCRIPT, "secrets": {"ODD": {"env": "ODD"}}})
+    site.env["ODD"] = ODD
+    site.write("flow.py", QUOTING)
+    deploy(site)
+    host.write(f"{WORK}/go", "")
+    eventually(lambda: processes(site)[0]["state"] == "failed", "it has ended")
+
+    # Another operator, whose inventory knows no value that could be masked here.
+    other = scripting(loopback_fleet.site())
+    other.inventory([host], deployment=SCRIPT)
+    said = [line["text"] for line in lines(other)]
+    told = processes(other)[0]["last_error"]
+    masked = [text for text in said if text.startswith(("as it is", "for ", "KeyError"))]
+    assert len(masked) == 8
+    for text in (*masked, told):
+        assert "[secret ODD]" in text
+    for text in (*said, told):
+        assert not [word for word in WORDS if word in text], text
+    words = [option for word in WORDS for option in ("-e", word)]
+    holding = host.attempt("grep", "-rlF", *words, ".hostmesh/deployments").stdout.splitlines()
+    assert {Path(each).name for each in holding} == {"secrets.json"}

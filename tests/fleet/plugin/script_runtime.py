@@ -59,7 +59,7 @@ class ScriptRuntime(PlainRuntime):
                 if (pattern := context.options.get("ready_line"))
                 else {"kind": "health", "socket": socket}
             ),
-            restart={"codes": [70, 74], "signals": True},
+            restart={"codes": [69, 70, 74, 75], "signals": True},
         )
 
     def check(self, context: ProcessContext) -> Command | None:
