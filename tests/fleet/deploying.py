@@ -1,6 +1,7 @@
-"""Have a deploy wait at one of its phases while something else happens."""
+"""Have a deploy wait at one point of its phases while something else happens."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.fleet.hosts import Ran
-from tests.fleet.site import Site
+from tests.fleet.site import CLEARED, Site
 
 SABOTEUR = Path(__file__).with_name("saboteur.py")
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,12 @@ class Deploying:
     def go_on(self) -> Ran:
         """Let it come to its end."""
         out, err = self._process.communicate("\n", timeout=SECONDS)
-        return Ran(self._process.args, self._process.returncode, out, f"error: {err}")
+        return Ran(self._process.args, self._process.returncode, out, err)
+
+    def interrupt(self) -> Ran:
+        """Press Ctrl-C, and let it come to its end."""
+        self._process.send_signal(signal.SIGINT)
+        return self.go_on()
 
     def kill(self) -> None:
         """End it at once, with -9."""
@@ -33,19 +39,32 @@ class Deploying:
 
 
 @contextmanager
-def deploying(site: Site, phase: str, *, user: str = "somebody") -> Iterator[Deploying]:
-    """Have a deploy of `flow.py` wait where a phase begins on the host alpha.
+def deploying(
+    site: Site,
+    phase: str,
+    where: str = "alpha",
+    state: str = "started",
+    *,
+    user: str = "somebody",
+) -> Iterator[Deploying]:
+    """Have `ctl deploy inventory.toml flow.py` wait at a point.
 
     Args:
         site: The operator.
         phase: Of a deploy.
+        where: The name of a host, or `-` for the phase of all hosts.
+        state: Of the phase, `started` or `done`.
         user: Name of the operator.
     """
-    path = os.pathsep.join([str(ROOT), *filter(None, [site.env.get("PYTHONPATH")])])
+    path = os.pathsep.join([*filter(None, [site.env.get("PYTHONPATH")]), str(ROOT)])
+    environ = {name: value for name, value in os.environ.items() if name not in CLEARED}
     process = subprocess.Popen(
-        [sys.executable, SABOTEUR, "flow.py", phase, "alpha", "started", "wait"],
+        [
+            *(sys.executable, SABOTEUR, phase, where, state),
+            *("deploy", "inventory.toml", "flow.py"),
+        ],
         cwd=site.folder,
-        env={**os.environ, **site.env, "PYTHONPATH": path, "LOGNAME": user},
+        env={**environ, **site.env, "PYTHONPATH": path, "LOGNAME": user},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -155,10 +155,18 @@ class DockerHost(FleetHost):
         self._network.connect(self._container, ipv4_address=self.address)
         self._is_cut = False
 
-    def drop(self, *, port: int | None = None, from_: FleetHost | str | None = None) -> None:
-        rule = 'iifname != "lo"'
+    def drop(
+        self,
+        *,
+        port: int | None = None,
+        from_: FleetHost | str | None = None,
+        both_ways: bool = False,
+    ) -> None:
+        rule, back = 'iifname != "lo"', 'oifname != "lo"'
         if from_ is not None:
-            rule += f" ip saddr {from_.address if isinstance(from_, FleetHost) else from_}"
+            address = from_.address if isinstance(from_, FleetHost) else from_
+            rule += f" ip saddr {address}"
+            back += f" ip daddr {address}"
         if port is not None:
             rule += f" tcp dport {port}"
         rules = [
@@ -166,10 +174,10 @@ class DockerHost(FleetHost):
             "add chain inet faults in { type filter hook input priority 0; }",
             f"add rule inet faults in {rule} drop",
         ]
-        if port is None and from_ is None:
+        if both_ways or (port is None and from_ is None):
             rules += [
                 "add chain inet faults out { type filter hook output priority 0; }",
-                'add rule inet faults out oifname != "lo" drop',
+                f"add rule inet faults out {back} drop",
             ]
         self._nft(*rules)
 

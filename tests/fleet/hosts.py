@@ -125,11 +125,18 @@ class FleetHost(ABC):
         """End a cut; it has its address again."""
         self._needs_isolation("a network of its own")
 
-    def drop(self, *, port: int | None = None, from_: "FleetHost | str | None" = None) -> None:
+    def drop(
+        self,
+        *,
+        port: int | None = None,
+        from_: "FleetHost | str | None" = None,
+        both_ways: bool = False,
+    ) -> None:
         """Lose packets silently, until `undrop`.
 
-        Those that arrive here for a TCP port, from a host or an address, if given. With neither,
-        all packets, those that leave from here, too; it still reaches itself. More drops add up.
+        Those that arrive here for a TCP port, from a host or an address, if given; `both_ways`
+        those that leave for the latter, too. With neither, all packets, those that leave from
+        here, too; it still reaches itself. More drops add up.
         """
         self._needs_isolation("a firewall of its own")
 

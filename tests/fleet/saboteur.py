@@ -1,56 +1,38 @@
-"""Deploys, and has something happen at one point of it; a program that tests run.
+"""Runs `ctl`, and has its deploy wait at one point; a program that tests run.
 
-    saboteur.py FLOW PHASE HOST STATE ACTION
+    saboteur.py PHASE HOST STATE WORD...
 
-HOST is a name, or `-` for the phase of all hosts. ACTION is `kill` (this program, with -9),
-`interrupt` (Ctrl-C), or `wait` (print a line and wait for another on stdin).
+HOST is a name, or `-` for the phase of all hosts; the words are those of `ctl`. At the point, the
+first time it comes, this prints a line and waits for another on stdin.
 """
 
-import os
 import signal
 import sys
+from unittest.mock import patch
 
-from ctl import Deployment
-from ctl.errors import CtlError
-from ctl.progress import PhaseName, PhaseState, Silent
+from ctl.cli import deploy, main
+from ctl.progress import PhaseName, PhaseState
+from ctl.ui.live import PlainView
 
 
-class Saboteur(Silent):
-    def __init__(self, point: tuple[str, str, str], action: str) -> None:
-        self.done = False
-        self._point = point
-        self._action = action
+class Waiting(PlainView):
+    """Shows what it would show, and waits at a point."""
+
+    def __init__(self, point: tuple[str, str, str]) -> None:
+        super().__init__()
+        self._point: tuple[str, str, str] | None = point
 
     def phase(self, name: PhaseName, host: str | None, state: PhaseState, detail: str = "") -> None:
-        if self.done or (name, host or "-", state) != self._point:
-            return
-        self.done = True
-        if self._action == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif self._action == "interrupt":
-            os.kill(os.getpid(), signal.SIGINT)
-        else:
+        super().phase(name, host, state, detail)
+        if (name, host or "-", state) == self._point:
+            self._point = None
             print("now", flush=True)
             sys.stdin.readline()
 
 
-def main(flow: str, phase: str, host: str, state: str, action: str) -> int:
-    progress = Saboteur((phase, host, state), action)
-    code = 0
-    try:
-        Deployment.load("inventory.toml", progress=progress).deploy(flow)
-    except CtlError as error:
-        print(error, file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
-    if not progress.done:
-        sys.exit(f"{phase} {host} {state} never came")
-    return code
-
-
 if __name__ == "__main__":
-    ended = main(*sys.argv[1:])
-    sys.stderr.flush()
-    # A thread that waits for a host which is gone keeps nobody.
-    os._exit(ended)
+    _, phase, host, state, *sys.argv[1:] = sys.argv
+    # Whatever runs the tests may ignore it, as a shell has what it starts in the background do.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with patch.object(deploy, "working_view", lambda: Waiting((phase, host, state))):
+        main()
