@@ -21,8 +21,8 @@ DEPLOY = ("deploy", "inventory.toml", "flow.py")
 CHECK = ("check", "inventory.toml")
 
 LISTEN = """\
-import socket, threading
-listener = socket.create_server(("0.0.0.0", 9000))
+import socket, sys, threading
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
 threading.Event().wait()
 """
 
@@ -35,13 +35,13 @@ exec python3.11 "$1" "$2" "$3" "$4" "$late; $5" "$6"
 
 
 @contextmanager
-def listening(host: FleetHost) -> Iterator[None]:
-    """Have another program hold the first mesh port of a host."""
-    host.run("sh", "-c", f"setsid python3 -c '{LISTEN}' >/dev/null 2>&1 </dev/null &")
-    port = "import socket, sys; socket.create_connection((sys.argv[1], 9000)).close()"
-    eventually(
-        lambda: host.attempt("python3", "-c", port, host.address).returncode == 0, "its port"
-    )
+def listening(host: FleetHost, address: str | None = None, port: int = 9000) -> Iterator[None]:
+    """Have another program hold an address of a host, by default where its first mesh port is."""
+    place = (address or host.address, str(port))
+    start = 'setsid python3 -c "$0" "$1" "$2" >/dev/null 2>&1 </dev/null &'
+    host.run("sh", "-c", start, LISTEN, *place)
+    dial = "import socket, sys; socket.create_connection(sys.argv[1:]).close()"
+    eventually(lambda: host.attempt("python3", "-c", dial, *place).returncode == 0, "its port")
     yield
     pids = [str(each.pid) for each in host.processes() if "create_server" in " ".join(each.argv)]
     host.run("kill", *pids)

@@ -1,17 +1,22 @@
 """What carries the connections of a mesh that has no protection of its own, on real networks."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
+from ctl.inventory import load
+from ctl.relaying import loopback_addresses
 from ctl.remote.relay.joint import SILENCE_SECONDS
 from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
 from tests.fleet.hosts import FleetHost
+from tests.fleet.refusing import refused, untouched
 from tests.fleet.scripts import deploy, lines, states
 from tests.fleet.site import Site
+from tests.fleet.test_preflight import listening
 
 MESH_PORT = "9000"
 ENDED_SECONDS = SILENCE_SECONDS + 5
@@ -122,22 +127,52 @@ def test_a_stranger_does_not_reach_the_engine(docker_fleet: Fleet, mesh: str) ->
     assert said(site, 0, "came:") == ["b'a friend'"]
 
 
+# Programs in the way.
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_loopback_port_of_the_relay_that_another_program_has(
+    docker_fleet: Fleet, number: int
+) -> None:
+    """Where the engine listens, or where it dials its peer: all have to be free on every host."""
+    hosts = docker_fleet(2)
+    site = docker_fleet.site()
+    options = {"runtime": "command", "command": ["python", "flow.py"]}
+    inventory = load(site.inventory(hosts, deployment=options))
+    site.write("flow.py", "")
+    address = loopback_addresses(inventory)[number]
+    with listening(hosts[1], address.host, address.port):
+        ran = site.ctl("deploy", "inventory.toml", "flow.py")
+        in_use = rf"{re.escape(str(address))}, where its mesh is relayed, is in use"
+        report = refused(ran, 69, beta=in_use)
+        assert "exit 69; nothing was changed" in report
+        untouched(hosts, "create_server")
+    deploy(site)
+
+
 # What is on the wire.
 
 CANARY = "nightingale"
 
 SINGS = f"""
+import threading
+
 from peers import LISTENER, ME, dial, say
 
 SONG = b"{CANARY}" * 50_000
 
-if ME == 1:
-    with dial(0) as peer:
-        peer.sendall(SONG)
-else:
-    heard = LISTENER.accept()[0].makefile("rb").read()
-    assert heard == SONG
-    say("heard", len(heard))
+
+def sing():
+    peer.sendall(SONG)
+    peer.shutdown(1)
+
+
+peer = dial(0) if ME else LISTENER.accept()[0]
+threading.Thread(target=sing).start()
+heard = peer.makefile("rb").read()
+assert heard == SONG
+say("heard", len(heard))
+threading.Event().wait()
 """
 
 SNIFFER = """
@@ -151,18 +186,18 @@ wire.bind(("eth0", 0x0003))
 wire.settimeout(0.1)
 asked = pathlib.Path("sniff")
 asked.touch()
-sizes = [0, 0]
+sizes = [0] * 4
 while True:
     try:
         # More than a packet can have: cards put some together.
-        packet = wire.recv(1 << 17)
+        packet, (_, _, kind, *_) = wire.recvfrom(1 << 17)
     except TimeoutError:
         if not asked.exists():
             break
         continue
     # Behind the headers of Ethernet and IP.
     if port in struct.unpack_from("!HH", packet.ljust(38), 34):
-        sizes[canary in packet] += len(packet)
+        sizes[2 * (kind == socket.PACKET_OUTGOING) + (canary in packet)] += len(packet)
 print(*sizes)
 """
 
@@ -171,7 +206,8 @@ print(*sizes)
 def sniffing(host: FleetHost) -> Iterator[Callable[[], list[int]]]:
     """Look at all that comes to the mesh port of a host and goes from it.
 
-    Gives what ends it, and tells how many bytes were in packets without and with the canary.
+    Gives what ends it, and tells how many bytes were in packets without and with the canary, first
+    of those that came, then of those that went.
     """
     with ThreadPoolExecutor(1) as pool:
         words = ("python3", "-c", SNIFFER, CANARY, MESH_PORT)
@@ -193,13 +229,13 @@ def test_what_is_on_the_wire_tells_nothing(docker_fleet: Fleet, mesh: str) -> No
     hosts = docker_fleet(2)
     with sniffing(hosts[0]) as end:
         site = deployed(docker_fleet, hosts, SINGS, mesh=mesh)
-        [size] = await_lines(site, 0, "heard")
-        without, with_ = end()
+        [[size], _] = [await_lines(site, process, "heard") for process in range(2)]
+        came_without, came_with, went_without, went_with = end()
     if mesh == "direct":
-        assert with_ > int(size)
+        assert min(came_with, went_with) > int(size)
     else:
-        assert without > int(size)
-        assert with_ == 0
+        assert min(came_without, went_without) > int(size)
+        assert (came_with, went_with) == (0, 0)
 
 
 # A link that breaks.

@@ -20,11 +20,10 @@ from uv import find_uv_bin
 
 from ctl.runtimes import find_runtime
 from tests.engine.running import eventually
-from tests.fleet.conftest import FLEET
+from tests.fleet.conftest import DOCKER_TIMEOUT, FLEET
 from tests.fleet.deploying import deploying
 from tests.fleet.fleets import Fleet
 from tests.fleet.hosts import FleetHost, Process, Ran
-from tests.fleet.loopback_hosts import LoopbackPool
 from tests.fleet.refusing import refused, untouched
 from tests.fleet.runtime_programs import FAILING, FAILING_LATER, KINDS, TOLD, Kind
 from tests.fleet.scripts import lines, scripting, status
@@ -127,26 +126,29 @@ def pathway_in(folder: Path, env: Mapping[str, str]) -> None:
         pytest.skip(f"pathway cannot be had: {ran.stderr.strip()}")
 
 
+def own(kind: Kind, backend: str = "loopback") -> Any:
+    """A runtime and what its hosts are; hosts that are containers have relays between them."""
+    name = kind.runtime if backend == "loopback" else f"{kind.runtime}-{backend}"
+    group = pytest.mark.xdist_group(f"conformance of {name}")
+    marks = [group, pytest.mark.timeout(DOCKER_TIMEOUT)] if backend == "docker" else [group]
+    return pytest.param((kind, backend), id=name, marks=marks)
+
+
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(
-            kind, id=kind.runtime, marks=pytest.mark.xdist_group(f"conformance of {kind.runtime}")
-        )
-        for kind in KINDS
+        *map(own, KINDS),
+        *(own(kind, "docker") for kind in KINDS if kind.runtime in ("bytewax", "command")),
     ],
 )
 def own_place(
-    request: pytest.FixtureRequest,
-    loopback_pool: LoopbackPool,
-    tmp_path_factory: pytest.TempPathFactory,
-    repository: Path,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, repository: Path
 ) -> Iterator[Place]:
-    kind: Kind = request.param
+    kind, backend = request.param
     if kind.runtime == "bytewax" and find_spec("bytewax") is None:
         pytest.skip("no bytewax: it has no wheel for this Python")
     folder = tmp_path_factory.mktemp(kind.runtime)
-    fleet = Fleet(loopback_pool, folder)
+    fleet = Fleet(request.getfixturevalue(f"{backend}_pool"), folder)
     site = fleet.site()
     try:
         if kind.runtime == "script":
@@ -160,8 +162,9 @@ def own_place(
         yield Place(kind, site, fleet, fleet(kind.hosts), python_path)
     finally:
         fleet.close()
-        for host in fleet.hosts:
-            shutil.rmtree(host.home)
+        if backend == "loopback":
+            for host in fleet.hosts:
+                shutil.rmtree(host.home)
         shutil.rmtree(folder)
 
 
@@ -270,8 +273,8 @@ def test_values_arrive_as_they_are(place: Place) -> None:
 
     wanted = {"nasty": NASTY, "secret": len(SECRET), "arguments": arguments}
     eventually(lambda: place.told() == [wanted] * 2, "both tell what they were given")
-    executed = [path for host in place.hosts for path in host.home.rglob("pwned")]
-    assert not [*executed, *place.site.folder.rglob("pwned")]
+    executed = [host.run("find", ".", "-name", "pwned") for host in place.hosts]
+    assert not [*filter(None, executed), *place.site.folder.rglob("pwned")]
     # As `ps` shows it to anybody.
     assert not [each for each in place.ours() if SECRET in " ".join(each.argv)]
 
@@ -292,6 +295,8 @@ def test_a_program_that_ends(place: Place) -> None:
 
 def test_a_run_on_this_machine(place: Place) -> None:
     kind = place.kind
+    if place.hosts[0].backend == "docker":
+        pytest.skip("there is nothing of the hosts in it")
     place.site.write("flow.py", kind.ending)
     words = ("run", "--runtime", kind.runtime, "flow.py", "-p", "2")
     ran = place.site.ctl(*words, PYTHONPATH=place.python_path)

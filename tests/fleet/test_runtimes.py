@@ -1,15 +1,17 @@
 """Engines of others on real hosts, none of which reaches a package index."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.engine.running import eventually
+from tests.fleet.deploying import deploying
 from tests.fleet.fleets import Fleet
 from tests.fleet.hosts import FleetHost, Ran
-from tests.fleet.refusing import refused
+from tests.fleet.refusing import refused, untouched
 from tests.fleet.site import Site
 
 BYTEWAX = """
@@ -45,12 +47,15 @@ def test_a_bytewax_flow_on_three_hosts(fleet: Fleet, mesh: str) -> None:
     site.write("flow.py", BYTEWAX)
     deployed = deploy(site, "--follow")
     assert deployed.returncode == 0, deployed.stderr
-    # Nobody else reaches loopback.
-    warns = mesh == "direct" and hosts[0].backend == "docker"
-    assert ("whoever reaches a mesh port" in deployed.stderr) == warns
     lines = sorted(line.partition("| ")[2] for line in deployed.stdout.splitlines() if "('" in line)
     assert lines == ["('a', 400)", "('is', 200)", "('rose', 400)"]
     assert states(site) == ["finished"] * 3
+    again = deploy(site)
+    assert again.returncode == 0, again.stderr
+    # Nobody else reaches loopback.
+    warns = mesh == "direct" and hosts[0].backend == "docker"
+    for each in (deployed, again):
+        assert ("whoever reaches a mesh port" in each.stderr) == warns
 
 
 STATEFUL = '''
@@ -229,13 +234,76 @@ def test_a_recovery_partition_that_was_lost_is_not_made_again(fleet: Fleet) -> N
     assert hosts[1].run("find", "anew", "-name", "*.sqlite3") == "anew/part-1.sqlite3\n"
 
 
-def test_a_traceback_of_a_bytewax_flow_is_kept(fleet: Fleet) -> None:
+def traceback_of(flow: str, function: str) -> re.Pattern[str]:
+    """What is shown of the error of a flow: where it was raised, and what it says."""
+    number = 1 + next(n for n, line in enumerate(flow.splitlines()) if "raise LookupError" in line)
+    place = rf"/flow\.py\", line {number}, in {function}\b"
+    return re.compile(
+        rf"Traceback \(most recent call last\):.*{place}.*LookupError: no roses here", re.DOTALL
+    )
+
+
+def test_a_traceback_of_a_bytewax_flow_is_followed(fleet: Fleet) -> None:
     site = fleet.site()
     site.inventory(fleet(2), deployment={"runtime": "bytewax"})
     site.write("flow.py", BROKEN)
     failed = deploy(site, "--follow")
     assert failed.returncode == 70, failed.stderr
-    assert "LookupError: no roses here" in failed.stdout + failed.stderr
+    # In the report of the deploy, or among the lines of the log if all were ready before.
+    shown = failed.stdout + failed.stderr
+    assert traceback_of(BROKEN, "refuse").search(shown), shown
+
+
+BROKEN_AND_TOLD = BROKEN.replace(
+    "    raise", '    __import__("pathlib").Path.home().joinpath("refused").touch()\n    raise'
+)
+
+
+def test_a_traceback_of_a_bytewax_flow_is_in_the_report_of_its_deploy(fleet: Fleet) -> None:
+    site = fleet.site()
+    hosts = fleet(2)
+    site.inventory(hosts, deployment={"runtime": "bytewax"})
+    site.write("flow.py", BROKEN_AND_TOLD)
+
+    def refused_and_ended() -> bool:
+        has_refused = [host.attempt("ls", "refused").returncode == 0 for host in hosts]
+        return any(has_refused) and not any(map(engines, hosts))
+
+    # Nobody may see that they were ready before they failed.
+    with deploying(site, "ready") as waiting:
+        eventually(refused_and_ended, "the end of both processes")
+        failed = waiting.go_on()
+    assert failed.returncode == 70, failed.stderr
+    assert traceback_of(BROKEN_AND_TOLD, "refuse").search(failed.stderr), failed.stderr
+
+
+FAILS_WHEN_TOLD = STATEFUL.replace(
+    "    total = (total or 0)",
+    """    if Path.home().joinpath("fail").exists():
+        raise LookupError("no roses here")
+    total = (total or 0)""",
+).replace("from datetime", "from pathlib import Path\nfrom datetime", 1)
+
+
+def test_a_traceback_of_a_bytewax_flow_that_ran_is_in_status_and_logs(fleet: Fleet) -> None:
+    site = fleet.site()
+    hosts = fleet(2)
+    site.inventory(hosts, deployment={"runtime": "bytewax"})
+    site.write("flow.py", FAILS_WHEN_TOLD)
+    deployed = deploy(site)
+    assert deployed.returncode == 0, deployed.stderr
+    hosts[1].write("fail", "")
+    eventually(lambda: states(site) == ["failed"] * 2, "the failure of both")
+    traceback = traceback_of(FAILS_WHEN_TOLD, "add")
+    lines = site.ctl("status").stdout.splitlines()
+    [line] = [line for line in lines if line.startswith("process 1 (beta) failed: exit 70: ")]
+    assert traceback.search(line), lines
+    lost, failed = status(site)["processes"]
+    assert (lost["exit_code"], failed["exit_code"]) == (74, 70)
+    assert "connection with another process was lost" in lost["last_error"]
+    assert traceback.search(failed["last_error"]), failed
+    logged = site.ctl("logs", "--process", "1").stdout
+    assert traceback.search(logged), logged
 
 
 # The first is ready before the other has lost it, and says only later why.
@@ -286,12 +354,11 @@ def test_no_wheel_for_the_python_of_a_host(docker_fleet: Fleet) -> None:
     site.inventory(hosts, deployment={"runtime": "bytewax"})
     site.write("flow.py", BYTEWAX)
     failed = deploy(site)
-    assert failed.returncode == 76, failed.stderr
-    assert "no wheel of bytewax 0.21.1 for CPython 3.13; Python 3.11 and 3.12 would do" in (
-        failed.stderr
-    )
-    assert "nothing was changed" in failed.stderr
-    assert hosts[0].attempt("ls", ".hostmesh").returncode != 0
+    no_wheel = r"no wheel of bytewax 0\.21\.1 for CPython 3\.13; Python 3\.11 and 3\.12 would do\n"
+    report = refused(failed, 76, alpha=no_wheel, beta=no_wheel)
+    assert "exit 76; nothing was changed" in report
+    assert "push" not in failed.stderr
+    untouched(hosts)
 
 
 def test_a_peer_behind_a_firewall_is_named(docker_fleet: Fleet) -> None:
@@ -364,6 +431,26 @@ def test_what_was_ready_is_not_said_to_be_starting(loopback_fleet: Fleet) -> Non
     assert deployed.returncode == 0, deployed.stderr
     assert "\nRunning in " in deployed.stderr
     assert states(site) == ["starting"]
+
+
+def test_the_web_api_of_bytewax_is_off_unless_asked_for(docker_fleet: Fleet) -> None:
+    site = docker_fleet.site()
+    [host] = docker_fleet(1)
+    dial = "import socket, sys; socket.create_connection((sys.argv[1], 3030)).close()"
+
+    def is_open() -> bool:
+        return host.attempt("python3", "-c", dial, host.address).returncode == 0
+
+    site.write("flow.py", STATEFUL)
+    for asked in (False, True):
+        site.inventory([host], deployment={"runtime": "bytewax", "api": asked})
+        deployed = deploy(site)
+        assert deployed.returncode == 0, deployed.stderr
+        warning = "Bytewax shows the dataflow to whoever reaches port 3030 of a host"
+        assert (warning in deployed.stderr) == asked
+        # By then it is open, or never.
+        eventually(lambda: "('1', (1, 1))" in said(site), "the first sum")
+        assert is_open() == asked
 
 
 def test_pathway_on_several_hosts_needs_a_licence_key(fleet: Fleet) -> None:

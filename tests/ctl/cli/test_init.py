@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from ctl.cli.init import init
 from ctl.errors import CannotWriteError, CtlError, UsageError
-from ctl.inventory import load
+from ctl.inventory import load, resolve
+from ctl.runtimes import find_runtime, runtime_options
 
 
 @pytest.fixture
@@ -75,15 +76,54 @@ address = "192.0.2.11"            # what the other hosts dial; default: what ssh
     ]
 
 
+def uncomment(file: Path) -> None:
+    """Have all count that is commented, but for what the file says of itself."""
+    head, blank, rest = file.read_text().partition("\n\n")
+    file.write_text(head + blank + re.sub(r"^# ", "", rest, flags=re.MULTILINE))
+
+
 def test_what_is_commented_loads_too(folder):
     run("--host", "a.example")
     file = folder / "inventory.toml"
-    head, blank, rest = file.read_text().partition("\n\n")
-    file.write_text(head + blank + re.sub(r"^# ", "", rest, flags=re.MULTILINE))
+    uncomment(file)
     inventory = load(file)
     assert inventory.deployment.env == {"LOG_LEVEL": "info"}
     assert inventory.hosts[0].user == "deploy"
     assert inventory.hosts[0].address == "192.0.2.10"
+
+
+@pytest.mark.parametrize("runtime", ["engine", "bytewax", "pathway", "command"])
+def test_what_is_commented_for_a_runtime_is_taken_by_it(folder, runtime):
+    run("--runtime", runtime)
+    file = folder / "inventory.toml"
+    uncomment(file)
+    inventory = load(file, runtime_options())
+    assert inventory.deployment.runtime == runtime
+    assert len(inventory.hosts) == 2
+    find_runtime(runtime).refuse(inventory)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "hosts"),
+    # Pathway runs on several hosts only with a licence key, which is among what is commented.
+    [("engine", "ab"), ("bytewax", "ab"), ("pathway", "a"), ("command", "ab")],
+)
+def test_an_inventory_for_a_runtime(folder, runtime, hosts):
+    run("--runtime", runtime, *(word for host in hosts for word in ("--host", host)))
+    read = load(folder / "inventory.toml", runtime_options())
+    inventory = resolve(read, lambda host: f"{host.name}.example")
+    assert inventory.deployment.runtime == runtime
+    assert [host.name for host in inventory.hosts] == list(hosts)
+    find_runtime(runtime).refuse(inventory)
+
+
+def test_a_runtime_that_there_is_not(folder):
+    with pytest.raises(UsageError) as raised:
+        run("--runtime", "roses")
+    assert str(raised.value) == (
+        "there is no runtime 'roses'; there are engine, bytewax, pathway, command"
+    )
+    assert not list(folder.iterdir())
 
 
 def test_hosts_of_the_command_line(folder):
