@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ctl.status import DeploymentState, ProcessState
+from ctl.status import DeploymentState, ProcessState, ProcessStatus
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class Deployed:
         pushed_bytes: What hosts lacked and were sent.
         seconds: How long it took.
         state: What the deployment is doing.
+        failed: Processes that were ready, and failed soon after.
+        exit_code: What `ctl deploy` ends with.
     """
 
     release: str
@@ -95,6 +97,8 @@ class Deployed:
     pushed_bytes: int
     seconds: float
     state: DeploymentState
+    failed: tuple[ProcessStatus, ...] = ()
+    exit_code: int = 0
 
 
 @dataclass(frozen=True)

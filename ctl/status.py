@@ -35,7 +35,7 @@ class ProcessStatus:
         items_in: Items that its sources have read.
         items_out: Items that its sinks have written.
         lag_s: Seconds that what it has written is behind what it has read, if its engine says so.
-        last_error: Why it failed last, in one line.
+        last_error: Why it failed last; a traceback has several lines.
     """
 
     id: int
@@ -115,11 +115,16 @@ class DeploymentStatus:
         if self.state == "degraded":
             return _LOST if all(host.reachable for host in self.hosts) else _NOT_THERE
         if self.state == "failed":
-            failed = next(each for each in self.processes if each.state == "failed")
+            # Who has lost a peer has failed because that one had.
+            first = next((p for p in self.failed if p.exit_code != _LOST), self.failed[0])
             # One that a signal has killed has no exit code of its own.
-            code = failed.exit_code
-            return code if code is not None and code > 0 else _LOST
+            return first.exit_code if first.exit_code and first.exit_code > 0 else _LOST
         return 0
+
+    @property
+    def failed(self) -> tuple[ProcessStatus, ...]:
+        """The processes that ended with an error."""
+        return tuple(each for each in self.processes if each.state == "failed")
 
     def to_json(self) -> dict[str, Any]:
         """The status for machines; `docs/ctl.md` describes it."""

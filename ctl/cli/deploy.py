@@ -72,6 +72,8 @@ def deploy(
             with interruptible(goes_on), shower(deployment, as_json=as_json) as show:
                 code = deployment.follow(show)
             raise Ended(code)
+        if deployed.exit_code:
+            raise Ended(deployed.exit_code)
 
 
 def _words(first: str | None, second: str | None) -> tuple[Path, str]:

@@ -28,7 +28,7 @@ from ctl.plan import Plan
 from ctl.progress import Progress
 from ctl.remote.changes import REVERT_GRACE
 from ctl.reports import Deployed, Problem
-from ctl.status import DeploymentState
+from ctl.status import DeploymentState, DeploymentStatus
 from ctl.transport.session import Session
 
 _Problems = Mapping[str, tuple[Problem, ...]]
@@ -65,7 +65,7 @@ class Deploy:
         self._problem = f"{self._name} not deployed"
         self._looks: dict[str, dict[str, Any]] = {}
         self._pushed_bytes = 0
-        self._switched = self._lost = False
+        self._switched = self._committing = self._lost = False
 
     def run(self) -> Deployed:
         """Go through all phases.
@@ -74,7 +74,6 @@ class Deploy:
             HostsError: If a host fails; then every host that is reachable runs what it ran.
             KeyboardInterrupt: If the user has interrupted it; its text is what runs now.
         """
-        committed = False
         try:
             self._check_hosts()
             self._lock()
@@ -84,25 +83,26 @@ class Deploy:
             self._stage()
             self._switch()
             await_ready(self.plan, self.fleet, self._launch, self._problem)
-            committed = True
             self._commit()
         except HostsError as error:
-            if not committed:
+            if not self._committing:
                 self._undo()
                 error.outcome = self._outcome()
                 if not self._switched and (running := self._running()):
                     error.problem += f"; release {running[:6]} still runs"
             raise
         except KeyboardInterrupt:
-            state = self._interrupted(committed=committed)
-            raise KeyboardInterrupt(state) from None
+            raise KeyboardInterrupt(self._interrupted()) from None
+        state, status = self._state()
         return Deployed(
             self.plan.release,
             len(self.plan.inventory.hosts),
             len(self.plan.inventory.processes),
             self._pushed_bytes,
             time.monotonic() - self.started,
-            self._state(),
+            state,
+            status.failed,
+            status.exit_code if status.failed else 0,
         )
 
     # The phases.
@@ -243,6 +243,8 @@ class Deploy:
     def _commit(self) -> None:
         problem = f"{self._name} is deployed, but not all hosts have confirmed it"
         self.progress.phase("commit", None, "started")
+        # From here on nobody knows of each host whether it was heard.
+        self._committing = True
         outcome = self.fleet.each(lambda session: session.ask("commit", launch=self._launch))
         self.fleet.each(lambda session: session.ask("unlock"))
         if outcome.failures:
@@ -250,9 +252,9 @@ class Deploy:
             raise HostsError(problem, outcome.failures, "deploy again to bring all hosts in line")
         self.progress.phase("commit", None, "done")
 
-    def _interrupted(self, *, committed: bool) -> str:
+    def _interrupted(self) -> str:
         """Come to an end; say what runs then."""
-        if committed:
+        if self._committing:
             self.fleet.interrupt()
             runs = f"release {self.plan.release[:6]} runs, but not all hosts may have confirmed it"
             return f"{runs}; deploy again to bring them in line"
@@ -272,10 +274,10 @@ class Deploy:
             self.fleet.each(lambda session: session.ask("forget_switch"))
         self.fleet.each(lambda session: session.ask("unlock"))
 
-    def _state(self) -> DeploymentState:
-        state = look(self.fleet, {}, self.plan.inventory, self.plan.runtime).state
+    def _state(self) -> tuple[DeploymentState, DeploymentStatus]:
+        status = look(self.fleet, {}, self.plan.inventory, self.plan.runtime)
         # All were ready; what is about to end may have closed its connections already.
-        return "running" if state == "starting" else state
+        return "running" if status.state == "starting" else status.state, status
 
     def _running(self) -> str | None:
         """The release that ran when the deploy began."""

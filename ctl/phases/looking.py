@@ -78,10 +78,10 @@ def _process(
 
 def _last_error(data: Mapping[str, Any], runtime: Runtime) -> str | None:
     if data["state"] == "failed":
-        cause = " ".join(runtime.cause(data["tail"]).split())
+        cause = runtime.cause(data["tail"]).strip()
         return cause or data["note"] or None
     error = data.get("last_error")
     if not error and data["restarts"] and data["tail"]:
         # It runs again, and this is why it had to be started.
-        error = " ".join(runtime.cause(data["tail"]).split())
+        error = runtime.cause(data["tail"]).strip()
     return str(error) if error else None

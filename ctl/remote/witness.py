@@ -89,6 +89,8 @@ class Witness:
         with self._lock:
             if self.failed.is_set():
                 return
-            text = "".join(traceback.format_exception(error))
+            # From where it was raised on: that it was watched is of no interest.
+            its_own = error.__traceback__ and error.__traceback__.tb_next
+            text = "".join(traceback.format_exception(type(error), error, its_own))
             self._say(f"{text}hostmesh: this was in step {step}")
             self.failed.set()

@@ -15,7 +15,7 @@ from ctl.layers import Entry, Layer, save
 _FORMAT = 2
 """Is part of every key; raise it when what is kept changes."""
 
-_OF_THE_INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+_OF_THE_INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 """These differ from one installation of the same wheel to the next."""
 
 

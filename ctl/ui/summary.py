@@ -7,7 +7,7 @@ from typing import Any
 from ctl.reports import CheckReport, CheckRow, Deployed, Problem, Stopped
 from ctl.status import SCHEMA
 from ctl.ui.quantities import count, size
-from ctl.ui.table import table
+from ctl.ui.table import failure, table
 
 _HEADINGS = ("HOST", "PYTHON", "ENGINE", "DISK FREE", "CLOCK", "OPEN FILES")
 
@@ -21,11 +21,13 @@ def deploy_summary(name: str, deployed: Deployed) -> str:
     """
     places = f"{count(deployed.hosts, 'host')}, {count(deployed.processes, 'process')}"
     push = f"push {size(deployed.pushed_bytes)}" if deployed.pushed_bytes else "nothing to push"
-    return (
-        f"{name}  release {deployed.release[:6]} → {places}\n"
-        f"  ✓ check  ✓ {push}  ✓ switch  ✓ ready\n"
-        f"{deployed.state.capitalize()} in {deployed.seconds:.1f} s.  Next: ctl logs -f"
-    )
+    lines = [
+        f"{name}  release {deployed.release[:6]} → {places}",
+        f"  ✓ check  ✓ {push}  ✓ switch  ✓ ready",
+        *map(failure, deployed.failed),
+        f"{deployed.state.capitalize()} in {deployed.seconds:.1f} s.  Next: ctl logs -f",
+    ]
+    return "\n".join(lines)
 
 
 def deploy_json(name: str, deployed: Deployed) -> dict[str, Any]:

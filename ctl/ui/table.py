@@ -1,5 +1,6 @@
 """Tables of plain text."""
 
+import textwrap
 from collections.abc import Sequence
 
 from ctl.status import DeploymentStatus, HostStatus, ProcessStatus
@@ -28,7 +29,7 @@ def status_table(status: DeploymentStatus) -> str:
     if status.processes:
         lines.append(_processes(status.processes))
     lines += [_about(host, status) for host in status.hosts if host.error or not host.reachable]
-    lines += [_end(process) for process in status.processes if process.state == "failed"]
+    lines += [failure(process) for process in status.failed]
     return "\n".join(lines)
 
 
@@ -60,10 +61,14 @@ def _about(host: HostStatus, status: DeploymentStatus) -> str:
     return f"{said}; {whose} may be running"
 
 
-def _end(process: ProcessStatus) -> str:
+def failure(process: ProcessStatus) -> str:
+    """How a process has failed, and why; a traceback stands below that."""
     how = ""
     if process.exit_code is not None:
         how = f"signal {-process.exit_code}" if process.exit_code < 0 else ""
         how = how or f"exit {process.exit_code}"
-    said = ": ".join(filter(None, (how, process.last_error)))
+    why = process.last_error or ""
+    if "\n" in why:
+        how, why = f"{how}\n{textwrap.indent(why, '    ')}".lstrip(), ""
+    said = ": ".join(filter(None, (how, why)))
     return f"process {process.id} ({process.host}) failed{': ' if said else ''}{said}"

@@ -50,6 +50,8 @@ def test_processes_add_up(states, state, code):
     ("states", "codes", "code"),
     [
         ("failed failed", (70, 74), 70),
+        ("failed failed", (74, 70), 70),
+        ("failed failed", (74, 74), 74),
         ("finished failed", (0, 78), 78),
         ("stopped failed", (None, 65), 65),
         ("failed failed", (-9, 70), 74),

@@ -295,9 +295,10 @@ def test_a_traceback_of_a_bytewax_flow_that_ran_is_in_status_and_logs(fleet: Fle
     hosts[1].write("fail", "")
     eventually(lambda: states(site) == ["failed"] * 2, "the failure of both")
     traceback = traceback_of(FAILS_WHEN_TOLD, "add")
-    lines = site.ctl("status").stdout.splitlines()
-    [line] = [line for line in lines if line.startswith("process 1 (beta) failed: exit 70: ")]
-    assert traceback.search(line), lines
+    told = site.ctl("status")
+    assert told.returncode == 70
+    shown = told.stdout.partition("process 1 (beta) failed: exit 70\n    Traceback ")[2]
+    assert traceback.search(f"Traceback {shown}"), told.stdout
     lost, failed = status(site)["processes"]
     assert (lost["exit_code"], failed["exit_code"]) == (74, 70)
     assert "connection with another process was lost" in lost["last_error"]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from ctl.errors import (
     UnreachableError,
     VersionError,
 )
+from ctl.status import ProcessStatus
 from tests.ctl.cli.fakes import line
 
 SUMMARY = """\
@@ -123,8 +125,25 @@ def test_json(run_ctl, fake):
         "pushed_bytes": 41_234,
         "seconds": 1.84,
         "state": "running",
+        "failed": [],
+        "exit_code": 0,
     }
     assert rest == f"{SUMMARY}--- exit 0\n"
+
+
+def test_what_fails_right_after_it_was_ready_is_told(run_ctl, fake):
+    process = ProcessStatus(
+        1, "beta", "b:9000", "failed", exit_code=70, last_error="LookupError: no roses"
+    )
+    fake.deployed = replace(fake.deployed, state="failed", failed=(process,), exit_code=70)
+    assert run_ctl("deploy", "fleet.toml", "flow.py") == (
+        "--- stderr\n"
+        "flights  release 7c1e2a → 3 hosts, 4 processes\n"
+        "  ✓ check  ✓ push 41 kB  ✓ switch  ✓ ready\n"
+        "process 1 (beta) failed: exit 70: LookupError: no roses\n"
+        "Failed in 1.8 s.  Next: ctl logs -f\n"
+        "--- exit 70\n"
+    )
 
 
 def test_json_of_a_failure_has_all_hosts(run_ctl, fake):

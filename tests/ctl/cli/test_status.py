@@ -62,6 +62,7 @@ def test_processes_that_failed_say_why(run_ctl, fake):
         ),
         ProcessStatus(1, "alpha", "a:9001", "failed", exit_code=-9),
         ProcessStatus(2, "alpha", "a:9002", "failed"),
+        ProcessStatus(3, "alpha", "a:9003", "failed", exit_code=70, last_error="Traceback:\n  a\nb"),
     ]
     host = HostStatus("alpha", True, None, RELEASE)
     fake.statuses = [DeploymentStatus.of("flights", [host], processes)]
@@ -71,9 +72,11 @@ def test_processes_that_failed_say_why(run_ctl, fake):
         "0   alpha  a:9000   failed  –   –\n"
         "1   alpha  a:9001   failed  –   –\n"
         "2   alpha  a:9002   failed  –   –\n"
+        "3   alpha  a:9003   failed  –   –\n"
         "process 0 (alpha) failed: exit 70: LookupError: \\x1b[2J\n"
         "process 1 (alpha) failed: signal 9\n"
         "process 2 (alpha) failed\n"
+        "process 3 (alpha) failed: exit 70\n    Traceback:\n      a\n    b\n"
         "--- stderr\n"
         "--- exit 70\n"
     )
