@@ -23,7 +23,6 @@ from ctl.phases.fleet import Fleet, Outcome
 from ctl.phases.looking import look
 from ctl.plan import make_plan
 from ctl.progress import Progress, Silent
-from ctl.relaying import is_relayed, loopback_addresses
 from ctl.reports import (
     CheckReport,
     CheckRow,
@@ -111,9 +110,7 @@ class Deployment:
             offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
             problems = judge(facts, offsets, SPARE_BYTES)
             held = fleet.each(lambda session: held_ports(session, self.name)).results
-            relayed = is_relayed(self.inventory, self.runtime.mesh(self.inventory))
-            inner = loopback_addresses(self.inventory) if relayed else ()
-            listening, pairs = reach(fleet, self.inventory, held, inner)
+            listening, pairs = reach(fleet, self.inventory, self.runtime, held)
             for found in (listening, unreached(pairs)):
                 for name, more in found.items():
                     problems[name] = (*problems.get(name, ()), *more)

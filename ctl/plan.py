@@ -142,7 +142,7 @@ class Plan:
             "id": process.id,
             "address": str(process.address),
             "workers": self.inventory.deployment.workers,
-            "listens": [process.host.bind or process.address.host, process.address.port],
+            "listens": list(self.runtime.listens(process, self.inventory)),
             "ready": dict(command.ready),
             "restart": None if command.restart is None else dict(command.restart),
             "ready_timeout": command.ready_timeout,

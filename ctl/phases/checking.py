@@ -7,7 +7,9 @@ from typing import Any
 from ctl.errors import BY_EXIT_CODE, CtlError, HostsError
 from ctl.inventory import Inventory, ProcessPlace
 from ctl.phases.fleet import Fleet
+from ctl.relaying import is_relayed, loopback_addresses
 from ctl.reports import CheckRow, Problem, Reach
+from ctl.runtimes import Runtime
 from ctl.transport.session import Session
 from engine.settings import Address
 
@@ -98,8 +100,8 @@ def row(session: Session, engine: str, problems: tuple[Problem, ...]) -> CheckRo
 def reach(
     fleet: Fleet,
     inventory: Inventory,
+    runtime: Runtime,
     held: Mapping[str, Iterable[tuple[int, bool]]],
-    inner: Sequence[Address] = (),
 ) -> tuple[dict[str, tuple[Problem, ...]], tuple[Reach, ...]]:
     """Find out whether every host can listen on its mesh ports, and every other dial them.
 
@@ -109,13 +111,16 @@ def reach(
     Args:
         fleet: Hosts that have answered.
         inventory: All hosts.
+        runtime: What is to run there.
         held: Ports that the deployment holds already, by host, each with whether who listens
             there is ready for strangers; others are not dialed.
-        inner: Addresses that have to be free on every host, but are dialed on none.
 
     Returns:
         What keeps hosts from listening, by host; and each pair that was tried.
     """
+    relayed = is_relayed(inventory, runtime.mesh(inventory))
+    # These have to be free on every host, and are dialed on none.
+    inner = loopback_addresses(inventory) if relayed else ()
     own = {name: dict(ports) for name, ports in held.items()}
     places = [each for each in inventory.processes if each.host.name in own]
     tried = [each for each in places if each.address.port not in own[each.host.name]]
@@ -123,7 +128,8 @@ def reach(
     newcomers = {each.host.name for each in places if not own[each.host.name]}
     try:
         taken = _taken(fleet, inner, own) if inner else {}
-        listening, problems = _listen(fleet, tried)
+        places_of = {each.id: runtime.listens(each, inventory) for each in tried}
+        listening, problems = _listen(fleet, tried, places_of)
         for name, more in taken.items():
             problems[name] = (*problems.get(name, ()), *more)
         pairs = _dial(fleet, listening)
@@ -201,11 +207,11 @@ def _taken(
 
 
 def _listen(
-    fleet: Fleet, places: list[ProcessPlace]
+    fleet: Fleet, processes: list[ProcessPlace], where: Mapping[int, Address]
 ) -> tuple[list[ProcessPlace], dict[str, tuple[Problem, ...]]]:
     def listen(session: Session) -> list[tuple[ProcessPlace, str | None]]:
-        own = [each for each in places if each.host.name == session.host.name]
-        wanted = [[each.host.bind or each.address.host, each.address.port] for each in own]
+        own = [each for each in processes if each.host.name == session.host.name]
+        wanted = [list(where[each.id]) for each in own]
         reasons = session.ask("listen", places=wanted) if wanted else []
         return list(zip(own, reasons, strict=True))
 
@@ -219,7 +225,7 @@ def _listen(
                 continue
             text = f"mesh port {each.address.port} is {reason}"
             if not reason.startswith("in use"):
-                text = f"cannot listen on {each.host.bind or each.address.host}: {reason}"
+                text = f"cannot listen on {where[each.id].host}: {reason}"
             fix = f"set `mesh_port` or `bind` of {name} in the inventory"
             problems[name] = (*problems.get(name, ()), Problem(text, fix, _UNREACHABLE))
     return listening, problems

@@ -161,8 +161,7 @@ class Deploy:
 
     def _reach(self) -> tuple[_Problems, _Problems]:
         held = {name: look["ports"] for name, look in self._looks.items()}
-        inner = self.plan.addresses if self.plan.relayed else ()
-        problems, pairs = reach(self.fleet, self.plan.inventory, held, inner)
+        problems, pairs = reach(self.fleet, self.plan.inventory, self.plan.runtime, held)
         return problems, unreached(pairs)
 
     def _push(self) -> None:

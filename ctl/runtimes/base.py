@@ -171,6 +171,9 @@ class Runtime(Protocol):
     def mesh(self, inventory: Inventory) -> Mesh:
         """Who protects the connections between processes."""
 
+    def listens(self, process: ProcessPlace, inventory: Inventory) -> Address:
+        """Where a process, or its relay, listens on its host."""
+
     def refuse(self, inventory: Inventory) -> None:
         """Look whether it can do what an inventory asks for.
 
@@ -222,6 +225,10 @@ class PlainRuntime(ABC):
     def mesh(self, inventory: Inventory) -> Mesh:
         """Relays of ours protect the connections, unless the inventory wants none."""
         return "direct" if inventory.deployment.options.get("mesh") == "direct" else "relay"
+
+    def listens(self, process: ProcessPlace, inventory: Inventory) -> Address:  # noqa: ARG002 - of the protocol
+        """Where the inventory says."""
+        return Address(process.host.bind or process.address.host, process.address.port)
 
     def refuse(self, inventory: Inventory) -> None:  # noqa: B027 - what most do
         """It can do all that an inventory asks for."""

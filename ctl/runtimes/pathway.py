@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ctl.errors import InventoryError, UsageError
-from ctl.inventory import RUNTIMES, Inventory
+from ctl.inventory import RUNTIMES, Inventory, ProcessPlace
 from ctl.runtimes.base import PYTHON, Command, PlainRuntime, ProcessContext, Word
 from engine.settings import Address
 
 _MONITORING = "PATHWAY_MONITORING_HTTP_PORT"
 _MONITORING_PORT = "20000"
+_HERE = "127.0.0.1"
 _KEY = "PATHWAY_LICENSE_KEY"
 _SECRET = f'{_KEY} = {{ env = "{_KEY}" }}'
 
@@ -47,6 +48,12 @@ class PathwayRuntime(PlainRuntime):
                 msg, f'write {_KEY} = {{ env = "{_KEY}" }} in [deployment.secrets]'
             )
 
+    def listens(self, process: ProcessPlace, inventory: Inventory) -> Address:
+        """On one host, its form without a licence is on 127.0.0.1."""
+        if len(_used(inventory)) > 1:
+            return super().listens(process, inventory)
+        return Address(_HERE, process.address.port)
+
     def refuse_flow(self, flow: str | None) -> None:
         """Look whether a flow is the file of a program.
 
@@ -80,7 +87,7 @@ class PathwayRuntime(PlainRuntime):
         else:
             # Its form without a licence: consecutive ports of 127.0.0.1.
             first = addresses[0].port
-            addresses = tuple(Address("127.0.0.1", first + index) for index in range(count))
+            addresses = tuple(Address(_HERE, first + index) for index in range(count))
             argv = program
             env |= {
                 "PATHWAY_THREADS": str(workers),

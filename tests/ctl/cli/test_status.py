@@ -62,7 +62,9 @@ def test_processes_that_failed_say_why(run_ctl, fake):
         ),
         ProcessStatus(1, "alpha", "a:9001", "failed", exit_code=-9),
         ProcessStatus(2, "alpha", "a:9002", "failed"),
-        ProcessStatus(3, "alpha", "a:9003", "failed", exit_code=70, last_error="Traceback:\n  a\nb"),
+        ProcessStatus(
+            3, "alpha", "a:9003", "failed", exit_code=70, last_error="Traceback:\n  a\nb"
+        ),
     ]
     host = HostStatus("alpha", True, None, RELEASE)
     fake.statuses = [DeploymentStatus.of("flights", [host], processes)]

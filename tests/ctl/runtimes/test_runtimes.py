@@ -134,6 +134,19 @@ def test_bytewax_with_recovery():
     assert prepared["argv"][-2] == "2"
 
 
+@pytest.mark.parametrize(
+    ("runtime", "lines", "host"),
+    [
+        ("pathway", "", "127.0.0.1"),
+        ("bytewax", "", "10.0.0.1"),
+        ("bytewax", '[defaults]\nbind = "0.0.0.0"', "0.0.0.0"),
+    ],
+)
+def test_where_processes_listen(runtime, lines, host):
+    found = [each["listens"] for each in processes(plan(runtime, lines, ONE))]
+    assert found == [[host, 9000], [host, 9001]]
+
+
 def test_our_engine_does_not_resume_yet():
     problem = refused("engine", '[deployment.recovery]\nstore = "/x"')
     assert "stores nothing yet that it could resume from" in problem
