@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,8 +128,17 @@ class Deployment:
         Raises:
             HostsError: If a host fails; it names each.
             CtlError: If the flow or a secret is not there.
+            KeyboardInterrupt: If the user has interrupted it; its text is what that has left.
         """
         started = time.monotonic()
+        with ExitStack() as sessions:
+            with _interrupt_leaves("nothing was changed"):
+                deploy = self._prepared(flow, started, sessions, insecure=insecure)
+            return deploy.run()
+
+    def _prepared(
+        self, flow: "str | Dataflow", started: float, sessions: ExitStack, *, insecure: bool
+    ) -> Deploy:
         self.runtime.refuse(self.inventory)
         named = flow if isinstance(flow, str) else None
         self.runtime.refuse_flow(named)
@@ -141,28 +150,24 @@ class Deployment:
             self._progress.warn(
                 "--insecure: the mesh is neither encrypted nor authenticated by TLS"
             )
-        with self._connected() as (fleet, outcome):
-            requirements: dict[str, Layer] = {}
-            if wanted is not None and not outcome.failures:
-                requirements = fetch(wanted, fleet, self.inventory, self.runtime, code.python)
-            plan = make_plan(
-                self.inventory,
-                self.runtime,
-                code,
-                layers,
-                requirements=requirements,
-                insecure=insecure,
-            )
-            for sentence in self.runtime.warnings(self.inventory):
-                self._progress.warn(sentence)
-            if not outcome.failures:
-                join_departed(
-                    fleet, self.inventory, self._open, self._agent_layer(), self._progress
-                )
-            who = self._who("deploy")
-            return Deploy(
-                plan, fleet, self._progress, secrets, who, started, outcome.failures
-            ).run()
+        fleet, outcome = sessions.enter_context(self._connected())
+        requirements: dict[str, Layer] = {}
+        if wanted is not None and not outcome.failures:
+            requirements = fetch(wanted, fleet, self.inventory, self.runtime, code.python)
+        plan = make_plan(
+            self.inventory,
+            self.runtime,
+            code,
+            layers,
+            requirements=requirements,
+            insecure=insecure,
+        )
+        for sentence in self.runtime.warnings(self.inventory):
+            self._progress.warn(sentence)
+        if not outcome.failures:
+            join_departed(fleet, self.inventory, self._open, self._agent_layer(), self._progress)
+        who = self._who("deploy")
+        return Deploy(plan, fleet, self._progress, secrets, who, started, outcome.failures)
 
     def status(self) -> DeploymentStatus:
         """What is known of it just now; hosts that do not answer are part of that."""
@@ -343,3 +348,12 @@ class Deployment:
             "command": command,
             "since": since,
         }
+
+
+@contextmanager
+def _interrupt_leaves(state: str) -> Iterator[None]:
+    """Have an interrupt say what it has left."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state) from None
