@@ -100,9 +100,9 @@ def everything(deployment: Deployment, flow: str) -> None:
     assert deployment.status().state == "stopped"
 
 
-def test_all_of_it_over_ssh(loopback_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = loopback_fleet.site()
-    site.inventory(loopback_fleet(2))
+def test_all_of_it_over_ssh(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = fleet.site()
+    site.inventory(fleet(2))
     site.write("flow.py", ticking("one"))
     everything(Deployment.load(at(site, monkeypatch)), "flow.py")
 
@@ -154,9 +154,9 @@ def test_commands_on_this_machine(loopback_fleet: Fleet, tmp_path: Path) -> None
     assert stopped.returncode == 0, stopped.stderr
 
 
-def test_a_dataflow_that_is_in_no_file(loopback_fleet: Fleet) -> None:
-    site = loopback_fleet.site()
-    site.inventory(loopback_fleet(2))
+def test_a_dataflow_that_is_in_no_file(fleet: Fleet) -> None:
+    site = fleet.site()
+    site.inventory(fleet(2))
     ran = notebook(site)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == "0 finished ['total 10045']\n"

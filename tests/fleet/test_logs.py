@@ -11,6 +11,7 @@ from tests.fleet.hosts import FleetHost
 from tests.fleet.proxy import Proxy
 from tests.fleet.scripts import SCRIPT, deploy, lines, scripting
 from tests.fleet.site import Site
+from tests.fleet.sshd import known_hosts_line
 
 COUNTING = """
 import itertools
@@ -84,8 +85,8 @@ def goes_on(follow: Running, processes: int, more: int = 30) -> None:
         assert found == list(range(found[0], found[0] + len(found)))
 
 
-def test_lines_of_all_hosts_in_the_order_of_time(loopback_fleet: Fleet) -> None:
-    site, _ = counting(loopback_fleet, 3, COUNTING_ON_BOTH)
+def test_lines_of_all_hosts_in_the_order_of_time(fleet: Fleet) -> None:
+    site, _ = counting(fleet, 3, COUNTING_ON_BOTH)
     eventually(lambda: len(lines(site, "-n", "50")) == 150, "50 lines of each")
     # Lines that come meanwhile must not disturb.
     assert site.ctl("stop").returncode == 0
@@ -129,13 +130,13 @@ def test_lines_of_all_hosts_in_the_order_of_time(loopback_fleet: Fleet) -> None:
     assert "delta" in unknown.stderr
 
 
-def test_following_survives_lost_connections(loopback_fleet: Fleet) -> None:
+def test_following_survives_lost_connections(fleet: Fleet) -> None:
     """Lost by sshd on one host, by the network on the other; then held up for a while."""
-    hosts = alpha, beta = loopback_fleet(2)
-    site = scripting(loopback_fleet.site())
+    hosts = alpha, beta = fleet(2)
+    site = scripting(fleet.site())
     with Proxy((beta.address, beta.port)) as proxy:
         host, port = proxy.address
-        line = beta.known_hosts_line.replace(f"[{beta.address}]:{beta.port}", f"[{host}]:{port}")
+        line = known_hosts_line(host, port, beta.key)
         site.inventory(hosts, deployment=SCRIPT, keys={"beta": {"ssh": host, "ssh_port": port}})
         site.known_hosts.write_text(site.known_hosts.read_text() + line)
         site.write("flow.py", COUNTING)

@@ -8,6 +8,7 @@ import pytest
 from tests.engine.running import eventually
 from tests.fleet.fleets import Fleet
 from tests.fleet.flows import ticking
+from tests.fleet.hosts import FleetHost
 from tests.fleet.site import Site
 
 # All that a shell, Python, TOML or a log might take for something else.
@@ -44,16 +45,17 @@ def told(site: Site, mark: str, *words: object) -> object:
     return None if found is None else eval(found)
 
 
-def executed(site: Site, home: Path) -> list[Path]:
+def executed(site: Site, host: FleetHost) -> list[str | Path]:
     """The files that commands in a name would have made."""
-    return [*site.folder.parent.rglob("pwned"), *home.rglob("pwned"), *Path.cwd().glob("pwned")]
+    here = [*site.folder.parent.rglob("pwned"), *Path.cwd().glob("pwned")]
+    return [*here, *host.run("find", ".", "-name", "pwned").splitlines()]
 
 
 @pytest.mark.parametrize("newline", ["", "\n"], ids=["one line", "two lines"])
-def test_names_and_paths(loopback_fleet: Fleet, newline: str) -> None:
+def test_names_and_paths(fleet: Fleet, newline: str) -> None:
     """A newline is allowed where a path is one of a host, or of a file that is pushed."""
-    (host,) = loopback_fleet(1)
-    site = loopback_fleet.site()
+    (host,) = fleet(1)
+    site = fleet.site()
     name = NAME + newline + "end"
     inventory = f"{NAME}.toml"
     workdir = host.home / "work" / name
@@ -90,13 +92,13 @@ def test_names_and_paths(loopback_fleet: Fleet, newline: str) -> None:
     stopped = site.ctl("stop", inventory)
     assert stopped.returncode == 0, stopped.stderr
     assert site.ctl("status", inventory).returncode == 0
-    assert not executed(site, host.home)
+    assert not executed(site, host)
     assert not [each for each in host.processes() if "engine.run" in each.argv]
 
 
-def test_arguments_of_a_factory(loopback_fleet: Fleet) -> None:
-    (host,) = loopback_fleet(1)
-    site = loopback_fleet.site()
+def test_arguments_of_a_factory(fleet: Fleet) -> None:
+    (host,) = fleet(1)
+    site = fleet.site()
     site.inventory([host])
     site.write("flow.py", FLOW)
     witness = site.folder / "pwned"
@@ -110,4 +112,4 @@ def test_arguments_of_a_factory(loopback_fleet: Fleet) -> None:
     (status,) = json.loads(site.ctl("status", "--json").stdout)["processes"]
     assert status["state"] == "running"
     assert site.ctl("stop").returncode == 0
-    assert not executed(site, host.home)
+    assert not executed(site, host)

@@ -48,9 +48,9 @@ def states_of(site: Site) -> list[str]:
 # Two operators.
 
 
-def test_of_two_operators_one_wins(loopback_fleet: Fleet) -> None:
-    loopback_fleet(2)
-    alice, bob = operator(loopback_fleet, "of alice"), operator(loopback_fleet, "of bob")
+def test_of_two_operators_one_wins(fleet: Fleet) -> None:
+    fleet(2)
+    alice, bob = operator(fleet, "of alice"), operator(fleet, "of bob")
     begin = datetime.now(UTC).replace(microsecond=0)
     with deploying(alice, "stage", user="alice") as deploy:
         for words in (DEPLOY, ("stop",)):
@@ -73,9 +73,9 @@ def test_of_two_operators_one_wins(loopback_fleet: Fleet) -> None:
     assert states_of(alice) == ["running"] * 2
 
 
-def test_the_lock_ends_with_who_holds_it(loopback_fleet: Fleet) -> None:
-    hosts = loopback_fleet(2)
-    site = operator(loopback_fleet)
+def test_the_lock_ends_with_who_holds_it(fleet: Fleet) -> None:
+    hosts = fleet(2)
+    site = operator(fleet)
     with deploying(site, "push") as deploy:
         deploy.kill()
         untouched(hosts)
@@ -95,6 +95,32 @@ def test_two_deploys_at_once_leave_one_release(loopback_fleet: Fleet) -> None:
     status = status_of(sites[0])
     assert status["state"] == "running", shown
     assert len({host["release"] for host in status["hosts"]}) == 1
+
+
+def test_a_deploy_that_nobody_can_end_is_told_and_mended(fleet: Fleet) -> None:
+    """Sessions put their host back when ctl is gone, but they may be killed as well."""
+    hosts = fleet(2)
+    site = operator(fleet)
+    assert site.ctl(*DEPLOY).returncode == 0
+    before = status_of(site)["release"]
+    site.write("flow.py", TALKING.format("two"))
+    with deploying(site, "switch", "-", "done") as deploy:
+        for host in hosts:
+            words = {each.pid: " ".join(each.argv) for each in host.processes()}
+            sessions = [pid for pid, said in words.items() if ".hostmesh" not in said]
+            assert sessions, words
+            host.attempt("kill", "-9", *map(str, sessions))
+        deploy.kill()
+    told = site.ctl("status")
+    assert told.returncode == 74, told.stdout
+    assert told.stdout.startswith("flights  degraded (deploy cut off)")
+    assert "alpha: a deploy was cut off here" in told.stdout
+
+    mended = site.ctl(*DEPLOY)
+    assert mended.returncode == 0, mended.stderr
+    assert "beta: put back what a cut-off deploy had left" in mended.stderr
+    assert states_of(site) == ["running"] * 2
+    assert status_of(site)["release"] != before
 
 
 # Nothing is deployed.

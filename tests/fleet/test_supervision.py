@@ -1,11 +1,8 @@
 """Processes and what watches over them, once the operator has gone."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -80,9 +77,9 @@ def told_in_time(since: float, look: Callable[[], Any], is_true: Callable[[Any],
         assert begun < IN_TIME_S, f"{told} is not true, {begun:.1f} s after it has happened"
 
 
-def test_processes_outlive_ssh(loopback_fleet: Fleet) -> None:
-    hosts = loopback_fleet(2)
-    site = loopback_fleet.site()
+def test_processes_outlive_ssh(fleet: Fleet) -> None:
+    hosts = fleet(2)
+    site = fleet.site()
     site.inventory(hosts)
     site.write("flow.py", ticking("one"))
     deploy(site)
@@ -101,9 +98,9 @@ def test_processes_outlive_ssh(loopback_fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("victim", ["process", "supervisor", "both"])
-def test_what_is_killed_is_told_and_leaves_nothing(loopback_fleet: Fleet, victim: str) -> None:
-    (host,) = loopback_fleet(1)
-    site = loopback_fleet.site()
+def test_what_is_killed_is_told_and_leaves_nothing(fleet: Fleet, victim: str) -> None:
+    (host,) = fleet(1)
+    site = fleet.site()
     site.inventory([host])
     site.write("flow.py", WITH_A_CHILD)
     deploy(site)
@@ -116,8 +113,7 @@ def test_what_is_killed_is_told_and_leaves_nothing(loopback_fleet: Fleet, victim
         "both": [supervisor, process["pid"]],
     }[victim]:
         # The death of one may have brought that of the other.
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        host.attempt("kill", "-9", str(pid))
     told_in_time(
         time.monotonic(),
         lambda: processes(site)[0],
@@ -130,15 +126,15 @@ def test_what_is_killed_is_told_and_leaves_nothing(loopback_fleet: Fleet, victim
     assert "failed" in ended.stdout
 
 
-def test_what_may_be_started_again_is(loopback_fleet: Fleet) -> None:
-    (host,) = loopback_fleet(1)
-    site = scripting(loopback_fleet.site())
+def test_what_may_be_started_again_is(fleet: Fleet) -> None:
+    (host,) = fleet(1)
+    site = scripting(fleet.site())
     site.inventory([host], deployment=SCRIPT)
     site.write("flow.py", COUNTING)
     deploy(site)
     (before,) = processes(site)
     (child,) = with_word(host, "12345")
-    os.kill(before["pid"], signal.SIGKILL)
+    host.run("kill", "-9", str(before["pid"]))
     told_in_time(
         time.monotonic(),
         lambda: processes(site)[0],
@@ -152,7 +148,7 @@ def test_what_may_be_started_again_is(loopback_fleet: Fleet) -> None:
 
     # Nobody starts a supervisor again: that it is gone is told, and no process goes on alone.
     (supervisor,) = supervisors(host)
-    os.kill(supervisor, signal.SIGKILL)
+    host.run("kill", "-9", str(supervisor))
     told_in_time(
         time.monotonic(), lambda: processes(site)[0], lambda told: told["state"] == "failed"
     )
