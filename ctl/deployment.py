@@ -14,7 +14,7 @@ from ctl.errors import CtlError, HostsError, NotFoundError
 from ctl.inventory import Host, Inventory, load, read_secrets, resolve
 from ctl.layers import CodeLayer, Layer, agent_layer, code_layer, engine_layer
 from ctl.logs import LogLine
-from ctl.phases.checking import SPARE_BYTES, held_ports, judge, reach, row, unreached
+from ctl.phases.checking import SPARE_BYTES, absent, judge, reach, row, unreached
 from ctl.phases.connecting import connect
 from ctl.phases.departing import join_departed
 from ctl.phases.deploying import Deploy
@@ -31,6 +31,7 @@ from ctl.reports import (
     Pruned,
     PrunedHost,
     PrunedLayer,
+    Reach,
     Stopped,
 )
 from ctl.runtimes import Runtime, find_runtime, runtime_options
@@ -109,9 +110,9 @@ class Deployment:
             facts = {name: session.facts for name, session in fleet.sessions.items()}
             offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
             problems = judge(facts, offsets, SPARE_BYTES)
-            held = fleet.each(lambda session: held_ports(session, self.name)).results
-            listening, pairs = reach(fleet, self.inventory, self.runtime, held)
-            for found in (listening, unreached(pairs)):
+            looked = fleet.each(self._look)
+            listening, pairs = self._reach(fleet, looked.results)
+            for found in (absent(looked.failures), listening, unreached(pairs)):
                 for name, more in found.items():
                     problems[name] = (*problems.get(name, ()), *more)
             rows = tuple(self._row(host, fleet, outcome, problems) for host in self.inventory.hosts)
@@ -323,6 +324,20 @@ class Deployment:
         from ctl.layers.pickled import pickled_flow
 
         return pickled_flow(flow, self.inventory.deployment.include, self.inventory.path.parent)
+
+    def _look(self, session: Session) -> dict[str, Any]:
+        found: dict[str, Any] = session.ask("look", deployment=self.name, layers=[], release="")
+        return found
+
+    def _reach(
+        self, fleet: Fleet, looks: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[dict[str, tuple[Problem, ...]], tuple[Reach, ...]]:
+        if any(each["changing"] is not None for each in looks.values()):
+            # Whoever it is needs the ports that we would listen on.
+            self._progress.warn("somebody is changing the deployment; ports are not looked at")
+            return {}, ()
+        held = {name: look["ports"] for name, look in looks.items()}
+        return reach(fleet, self.inventory, self.runtime, held)
 
     def _row(
         self,

@@ -107,10 +107,10 @@ class Plan:
                 self.flow,
                 self._digests_of(host),
                 launch,
-                self.encrypted,
-                self.insecure,
-                self.relayed,
-                self.addresses,
+                encrypted=self.encrypted,
+                insecure=self.insecure,
+                relayed=self.relayed,
+                addresses=self.addresses,
             )
             for each in self.inventory.processes
             if each.host == host
@@ -146,7 +146,7 @@ class Plan:
             "ready": dict(command.ready),
             "restart": None if command.restart is None else dict(command.restart),
             "ready_timeout": command.ready_timeout,
-            "stop_signal": int(command.stop_signal),
+            "stop_signal": command.stop_signal.name,
             "lost_codes": None if command.lost_codes is None else list(command.lost_codes),
             "relay": relay_of(process, self.inventory, self.addresses) if self.relayed else None,
             # Whether a stranger who connects to its mesh port does no harm.

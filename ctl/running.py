@@ -70,7 +70,6 @@ class _Program(Child):
 class _Programs:
     def __init__(self, runtime: Runtime, run: LocalRun, options: Mapping[str, Any]) -> None:
         self._runtime, flow = runtime, run.flow
-        self._runtime.refuse_flow(flow)
         reference = FlowReference.parse(flow)
         path = Path.cwd() / reference.place
         self._folder = path.parent if reference.is_file else Path.cwd()

@@ -15,7 +15,7 @@ from ctl.ui.console import say, show_json
 from ctl.ui.live import working_view
 from ctl.ui.summary import deploy_json, deploy_summary
 
-_HALF_WAY = "a deploy that had begun is undone by each host itself; look with: ctl status"
+_HALF_WAY = "what hosts had not confirmed is undone by themselves; look with: ctl status"
 
 
 def deploy(

@@ -30,7 +30,7 @@ class Recovery:
     """Snapshots to resume from.
 
     Args:
-        store: A directory that all hosts share, or the URL of an object store.
+        store: A directory that each host has for itself.
         interval: Seconds from one snapshot to the next.
     """
 

@@ -121,13 +121,13 @@ def reach(
     relayed = is_relayed(inventory, runtime.mesh(inventory))
     # These have to be free on every host, and are dialed on none.
     inner = loopback_addresses(inventory) if relayed else ()
-    own = {name: dict(ports) for name, ports in held.items()}
+    own = {name: dict(held[name]) for name in _apart(fleet) if name in held}
     places = [each for each in inventory.processes if each.host.name in own]
     tried = [each for each in places if each.address.port not in own[each.host.name]]
     running = [each for each in places if own[each.host.name].get(each.address.port)]
     newcomers = {each.host.name for each in places if not own[each.host.name]}
     try:
-        taken = _taken(fleet, inner, own) if inner else {}
+        taken = _taken(fleet, inner, own)
         places_of = {each.id: runtime.listens(each, inventory) for each in tried}
         listening, problems = _listen(fleet, tried, places_of)
         for name, more in taken.items():
@@ -139,10 +139,9 @@ def reach(
     return problems, pairs
 
 
-def held_ports(session: Session, deployment: str) -> list[tuple[int, bool]]:
-    """Ports that a deployment holds on a host, as `reach` takes them."""
-    answer = session.ask("look", deployment=deployment, layers=[], release="")
-    return [(port, guarded) for port, guarded in answer["ports"]]
+def _apart(fleet: Fleet) -> Iterable[str]:
+    """The hosts, each but once if it is there by two names: what both listen at collides."""
+    return {each.facts["place"]: name for name, each in reversed(fleet.sessions.items())}.values()
 
 
 def raise_problems(problem: str, problems: Mapping[str, tuple[Problem, ...]]) -> None:
@@ -197,7 +196,8 @@ def _taken(
 
     fix = "end what listens there, or rename the deployment, which moves its addresses"
     problems: dict[str, tuple[Problem, ...]] = {}
-    for name, answers in fleet.each(listen).results.items():
+    hosts = [host for host in fleet.hosts if host.name in own]
+    for name, answers in fleet.each(listen, hosts).results.items():
         for address, reason in answers:
             if reason is not None:
                 text = f"{address}, where its mesh is relayed, is {reason}"

@@ -7,6 +7,7 @@ session is lost goes back to what it ran by itself.
 import secrets as random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +66,7 @@ class Deploy:
         self._problem = f"{self._name} not deployed"
         self._looks: dict[str, dict[str, Any]] = {}
         self._pushed_bytes = 0
-        self._switched = self._committing = self._lost = False
+        self._switched = self._committing = self._confirmed = self._lost = False
 
     def run(self) -> Deployed:
         """Go through all phases.
@@ -84,16 +85,17 @@ class Deploy:
             self._switch()
             await_ready(self.plan, self.fleet, self._launch, self._problem)
             self._commit()
+            state, status = self._state()
         except HostsError as error:
             if not self._committing:
                 self._undo()
                 error.outcome = self._outcome()
-                if not self._switched and (running := self._running()):
+                running = self._running()
+                if running is not None and not self._switched and not self._lost:
                     error.problem += f"; release {running[:6]} still runs"
             raise
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._interrupted()) from None
-        state, status = self._state()
         return Deployed(
             self.plan.release,
             len(self.plan.inventory.hosts),
@@ -122,8 +124,12 @@ class Deploy:
         ]
         if any(any(each.values()) for each in found):
             # Who fixes one host is to know at once what else is wrong.
-            self._looks = dict(self.fleet.each(self._look_at).results)
-            found += self._reach()
+            looked = self.fleet.each(self._look_at)
+            self._looks = dict(looked.results)
+            found.append(absent(looked.failures))
+            if all(look["changing"] is None for look in self._looks.values()):
+                # Nobody needs the ports just now; the lock is not ours yet.
+                found += self._reach()
         self._judged(*found)
 
     def _lock(self) -> None:
@@ -249,15 +255,20 @@ class Deploy:
         if outcome.failures:
             self.progress.phase("commit", None, "failed")
             raise HostsError(problem, outcome.failures, "deploy again to bring all hosts in line")
+        self._confirmed = True
         self.progress.phase("commit", None, "done")
 
     def _interrupted(self) -> str:
         """Come to an end; say what runs then."""
         if self._committing:
-            self.fleet.interrupt()
-            runs = f"release {self.plan.release[:6]} runs, but not all hosts may have confirmed it"
-            return f"{runs}; deploy again to bring them in line"
-        self.progress.note(f"interrupted; {self._name} is put back, Ctrl-C again leaves at once")
+            with suppress(KeyboardInterrupt):
+                self.fleet.interrupt()
+            runs = f"release {self.plan.release[:6]} runs"
+            if self._confirmed:
+                return runs
+            return f"{runs}, but not all hosts may have confirmed it; deploy again to be sure"
+        begun = f"{self._name} is put back, " if self._switched else ""
+        self.progress.note(f"interrupted; {begun}Ctrl-C again leaves at once")
         self.fleet.interrupt()
         self._undo()
         return self._outcome()
@@ -280,10 +291,9 @@ class Deploy:
 
     def _running(self) -> str | None:
         """The release that ran when the deploy began."""
-        currents = (look["current"] for look in self._looks.values())
-        return next(
-            (each["release"] for each in currents if each and each["desired"] == "running"), None
-        )
+        looks = self._looks.values()
+        running = (each["current"] for each in looks if each["running"] and each["current"])
+        return next((each["release"] for each in running), None)
 
     def _outcome(self) -> str:
         release = self._running()

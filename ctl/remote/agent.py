@@ -18,7 +18,7 @@ from ctl.remote.facts import gather
 from ctl.remote.following import send_logs
 from ctl.remote.frames import Message
 from ctl.remote.leftovers import Leftovers
-from ctl.remote.lock import DeploymentLock, RootLock
+from ctl.remote.lock import DeploymentLock, RootLock, holder
 from ctl.remote.reach import Listeners, dial
 from ctl.remote.root import Root, prepare, read_json
 
@@ -121,6 +121,8 @@ class Agent:
             "current": current,
             "manifest": manifest,
             "ports": there.ports(),
+            "running": any(each.supervised for each in there.folders()),
+            "changing": holder(there.folder),
         }
 
     def do_listen(self, places: list[list[Any]]) -> list[str | None]:

@@ -103,7 +103,7 @@ def missing(
         places = _resolved(*addresses[number])
         ports = [each.local[1] for each in connections if each.remote in places]
         if relayed is not None and hosts[number] != hosts[process]:
-            ports = [port for port in ports if is_joined(relayed, port, number)]
+            ports = [port for port in ports if is_joined(relayed, number, port)]
         if not ports:
             lacking.append(number)
     reasons = [_named(number, addresses, hosts) for number in lacking]

@@ -22,6 +22,7 @@ class Deployment:
     def __init__(self, root: Root, name: str) -> None:
         self.root = root
         self.folder = root.deployment(name)
+        self._hidings: dict[str, Hiding] = {}
 
     @property
     def current(self) -> dict[str, Any] | None:
@@ -81,10 +82,9 @@ class Deployment:
         answer = self.process(spec["id"]).ask(spec)
         if not answer.reason and answer.last_error is None:
             return answer
-        secrets = read_json(self.launch_file(launch).with_name("secrets.json")) or {}
-        hiding = Hiding(secrets)
-        error = None if answer.last_error is None else _hidden(hiding, answer.last_error)
-        return answer._replace(reason=_hidden(hiding, answer.reason), last_error=error)
+        hiding = self._hiding_of(launch)
+        error = None if answer.last_error is None else hiding.inside(answer.last_error)
+        return answer._replace(reason=hiding.inside(answer.reason), last_error=error)
 
     def status(self) -> dict[str, Any]:
         """All that is known, ready for JSON."""
@@ -104,6 +104,12 @@ class Deployment:
             "cut_off": switching is not None and changing is None,
             "processes": processes,
         }
+
+    def _hiding_of(self, launch: str) -> Hiding:
+        if launch not in self._hidings:
+            secrets = read_json(self.launch_file(launch).with_name("secrets.json"))
+            self._hidings[launch] = Hiding(secrets or {})
+        return self._hidings[launch]
 
     def _manifest(self, current: dict[str, Any] | None) -> dict[str, Any] | None:
         if current is None or current.get("release") is None:
@@ -134,10 +140,6 @@ class Deployment:
             if not answer.ready:
                 data["state"], data["note"] = "starting", answer.reason
         return data
-
-
-def _hidden(hiding: Hiding, text: str) -> str:
-    return hiding(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def _ports(spec: dict[str, Any]) -> list[tuple[int, bool]]:

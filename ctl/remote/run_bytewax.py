@@ -160,7 +160,7 @@ class _Run:
 
 def main(arguments: list[str]) -> None:
     """Run as a program."""
-    options = _taken(arguments)
+    options = _own_options(arguments)
     # Whatever it is, Bytewax takes it for a yes; it may come from the user's own environment.
     os.environ.pop("BYTEWAX_DATAFLOW_API_ENABLED", None)
     if options.api is not None:
@@ -185,8 +185,8 @@ def main(arguments: list[str]) -> None:
         run.explain(error)
 
 
-def _taken(arguments: list[str]) -> _Options:
-    """Take our own arguments from the begin of all."""
+def _own_options(arguments: list[str]) -> _Options:
+    """Take our own options from the front of all arguments."""
     if arguments[:1] == ["--check"]:
         del arguments[0]
         return _Options(check=True)

@@ -222,7 +222,7 @@ class Supervisor:
             self._stopping = True
             self._kill_at = kill_at
             if self._child is not None and not _has_ended(self._child):
-                os.kill(self._child.pid, self._spec["stop_signal"])
+                os.kill(self._child.pid, signal.Signals[self._spec["stop_signal"]])
 
     def _kill_if_due(self, child: "subprocess.Popen[bytes]") -> None:
         if self._kill_at is not None and self._kill_at <= _clock() and not _has_ended(child):

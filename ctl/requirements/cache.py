@@ -12,7 +12,7 @@ from pathlib import Path
 from ctl.errors import CannotWriteError
 from ctl.layers import Entry, Layer, save
 
-_FORMAT = 2
+_FORMAT = 3
 """Is part of every key; raise it when what is kept changes."""
 
 _OF_THE_INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")

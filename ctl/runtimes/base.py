@@ -273,6 +273,7 @@ class PlainRuntime(ABC):
         Raises:
             UsageError: If a flag is one of our own engine.
         """
+        self.refuse_flow(run.flow)
         own = [*run.flags, *(["health"] if run.health is not None else [])]
         for name in own:
             problem = f"--{name} is a flag of our own engine, and {self.name} is to run"

@@ -92,12 +92,27 @@ class Patient(Sentences):
             else:
                 self._awaited.pop(host, None)
             return
+        self._stop()
+        if state == "started":
+            self._begin()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It is the user who is waited for."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._timer = threading.Timer(_PATIENCE_SECONDS, self._say)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if state == "started":
-            self._timer = threading.Timer(_PATIENCE_SECONDS, self._say)
-            self._timer.daemon = True
-            self._timer.start()
 
     def _say(self) -> None:
         if awaited := list(self._awaited):

@@ -68,7 +68,7 @@ def failure(process: ProcessStatus) -> str:
         how = f"signal {-process.exit_code}" if process.exit_code < 0 else ""
         how = how or f"exit {process.exit_code}"
     why = process.last_error or ""
+    who = ": ".join(filter(None, (f"process {process.id} ({process.host}) failed", how)))
     if "\n" in why:
-        how, why = f"{how}\n{textwrap.indent(why, '    ')}".lstrip(), ""
-    said = ": ".join(filter(None, (how, why)))
-    return f"process {process.id} ({process.host}) failed{': ' if said else ''}{said}"
+        return f"{who}\n{textwrap.indent(why, '    ')}"
+    return ": ".join(filter(None, (who, why)))

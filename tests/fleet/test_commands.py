@@ -109,10 +109,10 @@ def test_a_program_is_ready_when_its_page_says_so(fleet: Fleet) -> None:
     deploy = site.ctl_start("deploy", "inventory.toml", "flow.py")
 
     def were_asked() -> bool:
+        assert not deploy.ended, deploy.err
         return all(host.attempt("ls", "asked").returncode == 0 for host in hosts)
 
     eventually(were_asked, "a question to both")
-    assert not deploy.ended
     for host in hosts:
         host.write("fine", "")
     assert deploy.code() == 0, deploy.err

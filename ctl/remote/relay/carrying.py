@@ -255,7 +255,7 @@ class Carrier:
         with contextlib.suppress(OSError):
             if self._engine is not None:
                 port = self._engine.getpeername()[1]
-                self._shared.joined.add(port, self._peer)
+                self._shared.joined.add(self._peer, port)
                 self._shown = port
 
     def _to_link_now(self, data: memoryview | bytes | None = None) -> None:
@@ -347,7 +347,7 @@ class Carrier:
             if not self._is_over:
                 self._is_over = True
                 if self._shown is not None:
-                    self._shared.joined.remove(self._shown)
+                    self._shared.joined.remove(self._peer, self._shown)
                 for timer in (self._timer, self._next_look):
                     if timer is not None:
                         timer.cancel()

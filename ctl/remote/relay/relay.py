@@ -66,7 +66,7 @@ class Relay:
             {peer.id: peer.local for peer in settings.peers},
             self._dialing,
             self._report,
-            Joined(settings.joined),
+            Joined(settings.joined, self._peers),
             self._open.add,
             self._done,
         )

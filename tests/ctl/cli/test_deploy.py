@@ -214,7 +214,7 @@ def test_ctrl_c_while_deploying_says_what_state_things_are_in(run_ctl, fake):
     fake.deployed = KeyboardInterrupt()
     assert run_ctl("deploy", "fleet.toml", "flow.py") == (
         "--- stderr\n"
-        "error: interrupted; flights: a deploy that had begun is undone by each host itself; "
+        "error: interrupted; flights: what hosts had not confirmed is undone by themselves; "
         "look with: ctl status\n"
         "--- exit 130\n"
     )

@@ -142,7 +142,7 @@ def spec(
         "ready": {"kind": "health", "socket": socket},
         "restart": restart,
         "lost_codes": lost_codes,
-        "stop_signal": int(stop_signal),
+        "stop_signal": stop_signal.name,
     }
 
 

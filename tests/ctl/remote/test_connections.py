@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from ctl.remote.connections import Connection, established, is_held, missing, session
-from ctl.remote.joined import Joined, file_name
+from ctl.remote.joined import Joined, file_name, is_joined
 from tests.engine.running import eventually
 
 THREE = [("10.0.0.1", 9000), ("10.0.0.2", 9000), ("10.0.0.2", 9001)]
@@ -88,14 +88,24 @@ def test_what_a_relay_holds_is_a_connection_with_nobody(tmp_path):
     absent = "no connection with process 0 on alpha (10.0.0.1:9000)"
     assert missing(2, THREE, dialed, hosts, tmp_path) == absent
     # Relays of one host have their listeners in common; the other one may have taken it.
-    relays = [Joined(tmp_path / file_name(process)) for process in (1, 2)]
-    relays[0].add(40001, 0)
-    relays[1].add(40000, 1)
+    relays = [Joined(tmp_path / file_name(process), [0]) for process in (1, 2)]
+    relays[0].add(0, 40001)
     assert missing(2, THREE, dialed, hosts, tmp_path) == absent
-    relays[0].add(40000, 0)
+    relays[0].add(0, 40000)
     assert not missing(2, THREE, dialed, hosts, tmp_path)
-    relays[0].remove(40000)
+    relays[0].remove(0, 40000)
     assert missing(2, THREE, dialed, hosts, tmp_path) == absent
+
+
+def test_connections_with_two_peers_may_be_from_one_port(tmp_path):
+    relay = Joined(tmp_path / file_name(2), [0, 1])
+    for peer in (0, 1):
+        relay.add(peer, 40000)
+    assert [is_joined(tmp_path, peer, 40000) for peer in (0, 1)] == [True, True]
+    assert not is_joined(tmp_path, 0, 40001)
+    assert not is_joined(tmp_path, 2, 40000)
+    relay.remove(0, 40000)
+    assert [is_joined(tmp_path, peer, 40000) for peer in (0, 1)] == [False, True]
 
 
 def test_who_is_missing_is_named_with_the_name_of_its_host():

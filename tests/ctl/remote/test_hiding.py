@@ -39,6 +39,15 @@ def test_a_text_without_secrets_stays():
     assert Hiding({"PIN": "123"})(b"123") == b"123"
 
 
+def test_a_secret_inside_of_the_name_of_another_stays():
+    hiding = Hiding({"DB_PASSWORD": "PASSWORD1", "X": "secret", "Y": "DB_P"})
+    assert hiding(b"PASSWORD1") == b"[secret DB_PASSWORD]"
+
+
+def test_half_of_a_character():
+    assert Hiding({"KEY": VALUE}).inside(f"\ud83d {VALUE}") == "? [secret KEY]\n[secret KEY]"
+
+
 def test_lines_stay_lines():
     assert Hiding({"KEY": VALUE})(f"{VALUE}\n".encode()).count(b"\n") == 2
 

@@ -94,7 +94,7 @@ def test_a_connection_that_a_relay_holds_is_none(asked, tmp_path):
             probe["relayed"] = str(tmp_path)
             absent = f"no connection with process 0 on alpha (127.0.0.1:{place[1]})"
             assert ask(probe, asked).reason == absent
-            Joined(tmp_path / file_name(1)).add(connection.getsockname()[1], 0)
+            Joined(tmp_path / file_name(1), [0]).add(0, connection.getsockname()[1])
             assert ask(probe, asked).ready
 
 

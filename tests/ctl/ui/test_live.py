@@ -57,6 +57,14 @@ def test_whoever_has_not_answered_after_some_time_is_named(said, view):
     assert said == ["waiting for beta, delta"]
 
 
+def test_nobody_is_while_the_user_is_asked(said, view):
+    with view.paused():
+        FakeTimer.made[0].expire()
+        assert not said
+    FakeTimer.made[1].expire()
+    assert said == ["waiting for alpha, beta, gamma, delta"]
+
+
 def test_nobody_is_once_all_have_answered(said, view):
     view.phase("connect", None, "done")
     FakeTimer.made[0].expire()

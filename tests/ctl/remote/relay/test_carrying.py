@@ -60,13 +60,13 @@ def test_the_relay_of_who_dials_shows_what_has_come_to_its_peer(hosts, relays):
         port = near.getsockname()[1]
         # It is connected, but with nobody but its relay.
         near.sendall(b"?")
-        assert not is_joined(hosts.folder, port, 0)
+        assert not is_joined(hosts.folder, 0, port)
         with hosts.listen(0) as listener, accept(listener) as far:
-            eventually(lambda: is_joined(hosts.folder, port, 0), "it is joined")
-            assert not is_joined(hosts.folder, far.getpeername()[1], 1), "that was not dialed there"
+            eventually(lambda: is_joined(hosts.folder, 0, port), "it is joined")
+            assert not is_joined(hosts.folder, 1, far.getpeername()[1]), "that was not dialed there"
             assert far.recv(1) == b"?"
             reset(near)
-            eventually(lambda: not is_joined(hosts.folder, port, 0), "its end")
+            eventually(lambda: not is_joined(hosts.folder, 0, port), "its end")
 
 
 def test_what_is_joined_is_for_the_eyes_of_its_user_alone(hosts, relays):
