@@ -7,7 +7,7 @@ from typing import Any
 from ctl.reports import CheckReport, CheckRow, Deployed, Problem, Stopped
 from ctl.status import SCHEMA
 from ctl.ui.quantities import count, size
-from ctl.ui.table import failure, table
+from ctl.ui.table import failures, table
 
 _HEADINGS = ("HOST", "PYTHON", "ENGINE", "DISK FREE", "CLOCK", "OPEN FILES")
 
@@ -24,7 +24,7 @@ def deploy_summary(name: str, deployed: Deployed) -> str:
     lines = [
         f"{name}  release {deployed.release[:6]} → {places}",
         f"  ✓ check  ✓ {push}  ✓ switch  ✓ ready",
-        *map(failure, deployed.failed),
+        *failures(deployed.failed),
         f"{deployed.state.capitalize()} in {deployed.seconds:.1f} s.  Next: ctl logs -f",
     ]
     return "\n".join(lines)

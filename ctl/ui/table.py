@@ -1,7 +1,7 @@
 """Tables of plain text."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ctl.status import DeploymentStatus, HostStatus, ProcessStatus
 from ctl.ui.quantities import count, duration
@@ -29,7 +29,7 @@ def status_table(status: DeploymentStatus) -> str:
     if status.processes:
         lines.append(_processes(status.processes))
     lines += [_about(host, status) for host in status.hosts if host.error or not host.reachable]
-    lines += [failure(process) for process in status.failed]
+    lines += failures(status.failed)
     return "\n".join(lines)
 
 
@@ -61,13 +61,23 @@ def _about(host: HostStatus, status: DeploymentStatus) -> str:
     return f"{said}; {whose} may be running"
 
 
-def failure(process: ProcessStatus) -> str:
-    """How a process has failed, and why; a traceback stands below that."""
+def failures(processes: Iterable[ProcessStatus]) -> list[str]:
+    """How processes have failed, and why: a traceback stands below that, but each only once."""
+    told: dict[str, int] = {}
+    lines = []
+    for process in processes:
+        why = process.last_error or ""
+        if "\n" in why and told.setdefault(why, process.id) != process.id:
+            why = f"as process {told[why]}"
+        lines.append(_failure(process, why))
+    return lines
+
+
+def _failure(process: ProcessStatus, why: str) -> str:
     how = ""
     if process.exit_code is not None:
         how = f"signal {-process.exit_code}" if process.exit_code < 0 else ""
         how = how or f"exit {process.exit_code}"
-    why = process.last_error or ""
     who = ": ".join(filter(None, (f"process {process.id} ({process.host}) failed", how)))
     if "\n" in why:
         return f"{who}\n{textwrap.indent(why, '    ')}"

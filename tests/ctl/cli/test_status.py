@@ -65,6 +65,9 @@ def test_processes_that_failed_say_why(run_ctl, fake):
         ProcessStatus(
             3, "alpha", "a:9003", "failed", exit_code=70, last_error="Traceback:\n  a\nb"
         ),
+        ProcessStatus(
+            4, "alpha", "a:9004", "failed", exit_code=70, last_error="Traceback:\n  a\nb"
+        ),
     ]
     host = HostStatus("alpha", True, None, RELEASE)
     fake.statuses = [DeploymentStatus.of("flights", [host], processes)]
@@ -75,10 +78,12 @@ def test_processes_that_failed_say_why(run_ctl, fake):
         "1   alpha  a:9001   failed  –   –\n"
         "2   alpha  a:9002   failed  –   –\n"
         "3   alpha  a:9003   failed  –   –\n"
+        "4   alpha  a:9004   failed  –   –\n"
         "process 0 (alpha) failed: exit 70: LookupError: \\x1b[2J\n"
         "process 1 (alpha) failed: signal 9\n"
         "process 2 (alpha) failed\n"
         "process 3 (alpha) failed: exit 70\n    Traceback:\n      a\n    b\n"
+        "process 4 (alpha) failed: exit 70: as process 3\n"
         "--- stderr\n"
         "--- exit 70\n"
     )
