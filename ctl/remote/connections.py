@@ -65,6 +65,12 @@ def is_held(end: Place, other: Place) -> bool:
     )
 
 
+def is_listened_on(port: int) -> bool:
+    """Whether any process of this host takes connections at a port, at whatever address."""
+    wanted = f":{port:04X}"
+    return any(words[3] == _LISTENING and words[1].endswith(wanted) for words in _rows("self"))
+
+
 def session(leader: int) -> list[int]:
     """The processes of a session.
 

@@ -6,6 +6,8 @@ import os
 import socket
 from typing import Any
 
+from ctl.remote.connections import is_listened_on
+
 
 class Listeners:
     """Listens where processes will, while others try to connect."""
@@ -35,7 +37,7 @@ class Listeners:
             listener.bind(address)
             listener.listen(128)
         except (OSError, UnicodeError) as error:
-            return _listen_reason(error)
+            return _listen_reason(error, port)
         return None
 
 
@@ -71,11 +73,13 @@ def _dial(host: str, port: int, timeout: float) -> str | None:
         return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _listen_reason(error: OSError | UnicodeError) -> str:
+def _listen_reason(error: OSError | UnicodeError, port: int) -> str:
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return "name not known"
     if error.errno == errno.EADDRINUSE:
-        return "in use by another program"
+        if is_listened_on(port):
+            return "in use by another program"
+        return "in use by connections of a program that has ended; free in a minute"
     if error.errno == errno.EADDRNOTAVAIL:
         return "not an address of this host"
     if error.errno == errno.EACCES:

@@ -99,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 place = os.environ["HOSTMESH_HOST"], int(os.environ["HOSTMESH_PORT"])
+# Else nobody can listen there for a minute after it, and the next deploy is refused.
+TCPServer.allow_reuse_address = True
 TCPServer(place, Handler).serve_forever()
 """
 

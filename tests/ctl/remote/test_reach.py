@@ -55,6 +55,19 @@ def test_another_family(listeners):
     assert dial([place], 5.0) == [None]
 
 
+def test_what_a_program_without_reuse_has_left(listeners):
+    """Who ends a connection first keeps its port for some time; nobody else may listen there."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        place = listener.getsockname()
+        with socket.create_connection(place) as near:
+            listener.accept()[0].close()
+            assert near.recv(1) == b""
+    reason = "in use by connections of a program that has ended; free in a minute"
+    assert listeners.open([list(place)]) == [reason]
+
+
 def test_why_it_cannot_be_listened_on(listeners):
     with socket.create_server(("127.0.0.1", 0)) as other:
         places = [
