@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ctl.remote.errors import UNREACHABLE
 from ctl.remote.root import age_s
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -71,7 +72,10 @@ class Restarts:
     def __init__(self, folder: Path, spec: dict[str, Any]) -> None:
         self._mark = folder / "put-back.json"
         self._policy = RestartPolicy.of(spec.get("restart"))
-        self._put_back = RestartPolicy(tuple(spec.get("lost_codes") or ()), limit=_PUT_BACK_LIMIT)
+        lost = spec.get("lost_codes")
+        # A host that was cut off may have lost its address, so that nothing can listen there.
+        codes = (*lost, UNREACHABLE) if lost else ()
+        self._put_back = RestartPolicy(codes, limit=_PUT_BACK_LIMIT)
         self._times: list[float] = []
 
     def pause(self, code: int, now: float) -> float | None:

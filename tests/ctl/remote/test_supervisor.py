@@ -257,8 +257,8 @@ def ends_once(machine, code):
     return folder, lambda: gate.write_text(f"{code}\n")
 
 
-@pytest.mark.parametrize("code", [74, 77])
-def test_what_was_put_back_is_started_again_if_it_loses_its_peers(machine, code):
+@pytest.mark.parametrize("code", [69, 74, 77])
+def test_what_was_put_back_is_started_again_if_it_loses_its_peers_or_its_network(machine, code):
     folder, end = ends_once(machine, code)
     folder.note_put_back()
     end()
@@ -268,7 +268,7 @@ def test_what_was_put_back_is_started_again_if_it_loses_its_peers(machine, code)
     assert ends(folder, "stopped").restarts == 1
 
 
-@pytest.mark.parametrize(("code", "age"), [(70, 0), (69, 0), (74, 181), (74, None)])
+@pytest.mark.parametrize(("code", "age"), [(70, 0), (69, 181), (74, 181), (74, None)])
 def test_what_else_ends_is_not(machine, code, age):
     """Its failure has another reason, or was long after, or there was no change at all."""
     folder, end = ends_once(machine, code)
