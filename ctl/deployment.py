@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ctl.errors import CtlError, HostsError, NotFoundError
+from ctl.errors import HostsError, NotFoundError
 from ctl.inventory import Host, Inventory, load, read_secrets, resolve
 from ctl.layers import CodeLayer, Layer, agent_layer, code_layer, engine_layer
 from ctl.logs import LogLine
-from ctl.phases.checking import SPARE_BYTES, absent, judge, reach, row, unreached
+from ctl.phases.checking import SPARE_BYTES, absent, judge, merged, reach, row, unreached
 from ctl.phases.connecting import connect
 from ctl.phases.departing import join_departed
 from ctl.phases.deploying import Deploy
 from ctl.phases.fetching import fetch, wanted_by
-from ctl.phases.fleet import Fleet, Outcome
+from ctl.phases.fleet import Fleet, Outcome, in_order
 from ctl.phases.looking import look
 from ctl.plan import make_plan
 from ctl.progress import Progress, Silent
@@ -109,12 +109,15 @@ class Deployment:
         with self._connected() as (fleet, outcome):
             facts = {name: session.facts for name, session in fleet.sessions.items()}
             offsets = {name: session.clock_offset_s for name, session in fleet.sessions.items()}
-            problems = judge(facts, offsets, SPARE_BYTES)
             looked = fleet.each(self._look)
             listening, pairs = self._reach(fleet, looked.results)
-            for found in (absent(looked.failures), listening, unreached(pairs)):
-                for name, more in found.items():
-                    problems[name] = (*problems.get(name, ()), *more)
+            problems = merged(
+                self.inventory,
+                judge(facts, offsets, SPARE_BYTES),
+                absent(looked.failures),
+                listening,
+                unreached(pairs),
+            )
             rows = tuple(self._row(host, fleet, outcome, problems) for host in self.inventory.hosts)
         codes = [each.exit_code for row_ in rows for each in row_.problems]
         return CheckReport(rows, pairs, codes[0] if codes else 0)
@@ -237,7 +240,7 @@ class Deployment:
         with self._connected() as (fleet, outcome):
             problem = f"{self.name} not stopped everywhere"
             locked = fleet.lock(self.name, self._who("stop"))
-            failures = self._in_order({**outcome.failures, **locked.failures})
+            failures = in_order(self.inventory.hosts, {**outcome.failures, **locked.failures})
             if failures and not locked.results:
                 raise HostsError(problem, failures, "nothing was changed")
             stoppable = [host for host in fleet.hosts if host.name in locked.results]
@@ -245,7 +248,7 @@ class Deployment:
             fleet.each(lambda session: session.ask("announce_stop", grace=grace), stoppable)
             stopped = fleet.each(lambda session: session.ask("stop", grace=grace), stoppable)
             fleet.each(lambda session: session.ask("unlock"))
-            failures = self._in_order({**failures, **stopped.failures})
+            failures = in_order(self.inventory.hosts, {**failures, **stopped.failures})
             if failures:
                 raise HostsError(problem, failures, "all other hosts have stopped")
         states = {each["id"]: each["state"] for found in stopped.results.values() for each in found}
@@ -265,7 +268,7 @@ class Deployment:
         """
         with self._connected() as (fleet, outcome):
             pruned = fleet.each(lambda session: session.ask("prune", dry_run=dry_run))
-            failures = self._in_order({**outcome.failures, **pruned.failures})
+            failures = in_order(self.inventory.hosts, {**outcome.failures, **pruned.failures})
             if failures:
                 problem = "not all hosts were pruned"
                 raise HostsError(problem, failures, "the others were")
@@ -289,11 +292,6 @@ class Deployment:
             yield fleet, outcome
         finally:
             fleet.close()
-
-    def _in_order(self, failures: Mapping[str, CtlError]) -> dict[str, CtlError]:
-        """That of the first host first: its exit code counts."""
-        names = (host.name for host in self.inventory.hosts)
-        return {name: failures[name] for name in names if name in failures}
 
     def _chosen(self, names: tuple[str, ...] | None) -> tuple[Host, ...]:
         return tuple(host for host in self.inventory.hosts if names is None or host.name in names)

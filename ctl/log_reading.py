@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ctl.errors import CtlError, HostsError, LostError, UnreachableError
 from ctl.inventory import Host
 from ctl.logs import Follower, LogLine, merge, parse
+from ctl.phases.fleet import in_order
 from ctl.progress import Progress
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ class LogReading:
     def _raise(self, errors: Mapping[str, CtlError]) -> None:
         """Raise what came, that of the first host first."""
         if errors:
-            ordered = {host.name: errors[host.name] for host in self._hosts if host.name in errors}
-            raise HostsError(_PROBLEM, ordered)
+            raise HostsError(_PROBLEM, in_order(self._hosts, errors))
 
     def _all(self, session: "Session") -> dict[int, bytes]:
         logs: dict[int, list[bytes]] = {}

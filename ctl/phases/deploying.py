@@ -292,7 +292,8 @@ class Deploy:
     def _running(self) -> str | None:
         """The release that ran when the deploy began."""
         looks = self._looks.values()
-        running = (each["current"] for each in looks if each["running"] and each["current"])
+        # What runs holds ports.
+        running = (each["current"] for each in looks if each["ports"] and each["current"])
         return next((each["release"] for each in running), None)
 
     def _outcome(self) -> str:

@@ -36,6 +36,11 @@ class Outcome(Generic[T]):
     failures: Mapping[str, CtlError]
 
 
+def in_order(hosts: Iterable[Host], failures: Mapping[str, CtlError]) -> dict[str, CtlError]:
+    """Failures as hosts come in the inventory: the exit code of the first counts."""
+    return {host.name: failures[host.name] for host in hosts if host.name in failures}
+
+
 def on_each(
     hosts: Iterable[Host], work: Callable[[Host], T], pool: ThreadPoolExecutor
 ) -> Outcome[T]:

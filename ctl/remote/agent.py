@@ -121,7 +121,6 @@ class Agent:
             "current": current,
             "manifest": manifest,
             "ports": there.ports(),
-            "running": any(each.supervised for each in there.folders()),
             "changing": holder(there.folder),
         }
 

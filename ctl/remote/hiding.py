@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-SHORTEST = 4
+_SHORTEST = 4
 """Characters of a secret, or of one of its lines; a shorter one is part of too many words."""
 
 
@@ -37,6 +37,10 @@ class Hiding:
             return self._pattern.sub(lambda found: self._marks[found[0]], text)
         return text
 
+    def lines(self, lines: list[bytes]) -> list[bytes]:
+        """The same for lines, all at once: nearly always there is none in any."""
+        return self(b"\n".join(lines)).split(b"\n") if self._marks else lines
+
     def inside(self, text: str) -> str:
         """The same for a text that is no bytes."""
         if not self._marks:
@@ -52,7 +56,7 @@ class Hiding:
 def forms(value: str) -> frozenset[str]:
     """A secret and each of its lines, as they are and as Python, JSON and URLs quote them."""
     parts = {value, value.strip(), *(line.strip() for line in value.splitlines())}
-    return frozenset(form for part in parts if len(part) >= SHORTEST for form in _quoted(part))
+    return frozenset(form for part in parts if len(part) >= _SHORTEST for form in _quoted(part))
 
 
 def _quoted(text: str) -> Iterator[str]:

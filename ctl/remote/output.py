@@ -44,8 +44,7 @@ class Output:
         """Keep lines of its stdout (`o`) or stderr (`e`)."""
         if not lines:
             return
-        # Of all lines at once, as nearly always there is none in any.
-        lines = self._hiding(b"\n".join(lines)).split(b"\n")
+        lines = self._hiding.lines(lines)
         self._log.write(kind, lines, time.time())
         if kind == b"e":
             self._tail = (self._tail + lines)[-_TAIL_LINES:]
