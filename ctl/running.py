@@ -13,7 +13,6 @@ from typing import Any
 
 from ctl.errors import UnreachableError, UsageError
 from ctl.inventory import DeploymentSettings, Host, Inventory
-from ctl.local import LocalRun
 from ctl.remote.words import fill_in
 from ctl.runtimes import Layers, ProcessContext, Runtime, Word
 from engine.errors import PeerUnavailableError
@@ -27,19 +26,18 @@ _CODE, _AGENT = "code", "agent"
 _TRIES = 64
 
 
-def run_here(runtime: Runtime, run: LocalRun, options: Mapping[str, Any]) -> int:
+def run_here(runtime: Runtime, cluster: LocalCluster, options: Mapping[str, Any]) -> int:
     """Run it until all processes have ended; give the exit code.
 
     Args:
         runtime: The engine.
-        run: What is to run.
+        cluster: What is to run.
         options: The keys of the runtime that an inventory would have.
 
     Raises:
         CtlError: If the runtime cannot do that, or there are no ports for it.
     """
-    programs = _Programs(runtime, run, options)
-    cluster = LocalCluster(run.flow, run.processes, run.workers, prefixed=True)
+    programs = _Programs(runtime, cluster, options)
     return launch(cluster, programs.start)
 
 
@@ -68,19 +66,19 @@ class _Program(Child):
 
 
 class _Programs:
-    def __init__(self, runtime: Runtime, run: LocalRun, options: Mapping[str, Any]) -> None:
-        self._runtime, flow = runtime, run.flow
+    def __init__(self, runtime: Runtime, cluster: LocalCluster, options: Mapping[str, Any]) -> None:
+        self._runtime, flow = runtime, cluster.flow
         reference = FlowReference.parse(flow)
         path = Path.cwd() / reference.place
         self._folder = path.parent if reference.is_file else Path.cwd()
         flow = path.name + flow[len(reference.place) :] if reference.is_file else flow
-        settings = DeploymentSettings("local", runtime.name, run.workers, options=dict(options))
+        settings = DeploymentSettings("local", runtime.name, cluster.workers, options=dict(options))
         host = Host(
             "local",
             transport="local",
             address="127.0.0.1",
-            mesh_port=_free_ports(run.processes),
-            processes=run.processes,
+            mesh_port=_free_ports(cluster.processes),
+            processes=cluster.processes,
         )
         self._inventory = Inventory(Path("inventory.toml"), settings, (host,))
         self._runtime.refuse(self._inventory)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from ctl.cli.ending import Ended
-from ctl.local import LocalRun, run_engine
 
 
 def run(
@@ -38,11 +37,15 @@ def run(
 ) -> None:
     """Run a dataflow on this machine; Ctrl-C stops it in order."""
     said = {"epoch-interval": epoch_interval, "heartbeat-timeout": heartbeat_timeout}
-    flags = {name: value for name, value in said.items() if value is not None}
-    wanted = LocalRun(flow, processes, workers, flags, health)
+    # `ctl --help` does without it.
+    from engine.launch import launch
+    from engine.local import LocalCluster
+
+    flags = tuple(f"--{name}={value}" for name, value in said.items() if value is not None)
+    cluster = LocalCluster(flow, processes, workers, flags, health, prefixed=True)
     if runtime is None:
-        raise Ended(run_engine(wanted))
+        raise Ended(launch(cluster))
     # Slow to import, and our own engine is there without it.
     from ctl.runtimes import find_runtime
 
-    raise Ended(find_runtime(runtime).run(wanted))
+    raise Ended(find_runtime(runtime).run(cluster))

@@ -4,12 +4,14 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ctl.errors import UsageError
 from ctl.inventory import Check, Inventory, ProcessPlace
-from ctl.local import LocalRun
 from engine.settings import Address
+
+if TYPE_CHECKING:
+    from engine.local import LocalCluster
 
 Word = str | dict[str, Any]
 """A text as it is, or what only the host knows: `{"python": null}`, the path of its interpreter;
@@ -206,7 +208,7 @@ class Runtime(Protocol):
     def cause(self, tail: str) -> str:
         """Why a process failed, out of the end of its output."""
 
-    def run(self, run: LocalRun) -> int:
+    def run(self, cluster: "LocalCluster") -> int:
         """Run a flow on this machine until all its processes have ended; give the exit code.
 
         Raises:
@@ -267,21 +269,23 @@ class PlainRuntime(ABC):
         """The first traceback, as what follows is often its consequence."""
         return first_traceback(tail)
 
-    def run(self, run: LocalRun) -> int:
+    def run(self, cluster: "LocalCluster") -> int:
         """Start processes as on a host.
 
         Raises:
             UsageError: If a flag is one of our own engine.
         """
-        self.refuse_flow(run.flow)
-        own = [*run.flags, *(["health"] if run.health is not None else [])]
-        for name in own:
-            problem = f"--{name} is a flag of our own engine, and {self.name} is to run"
+        self.refuse_flow(cluster.flow)
+        own = [*cluster.flags, *(["--health"] if cluster.health is not None else [])]
+        for flag in own:
+            problem = (
+                f"{flag.partition('=')[0]} is a flag of our own engine, and {self.name} is to run"
+            )
             raise UsageError(problem, "leave it out")
         # It takes what is here as given.
         from ctl.running import run_here
 
-        return run_here(self, run, self.local_options(run.flow))
+        return run_here(self, cluster, self.local_options(cluster.flow))
 
     def local_options(self, flow: str) -> Mapping[str, Any]:  # noqa: ARG002 - for others to refine
         """The keys of an inventory that `ctl run` takes as given, which has none."""

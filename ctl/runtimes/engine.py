@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ctl.errors import InventoryError, LostError, UnauthorisedError
 from ctl.inventory import RUNTIMES, Inventory
-from ctl.local import LocalRun, run_engine
 from ctl.runtimes.base import PYTHON, Command, Mesh, PlainRuntime, ProcessContext, Word
+
+if TYPE_CHECKING:
+    from engine.local import LocalCluster
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?P<target>:.*)?", re.DOTALL)
 _OPTIONS = {
@@ -78,9 +81,12 @@ class EngineRuntime(PlainRuntime):
         """What loads the flow without running it."""
         return Command((*_PYTHON, "--check", "--", _flow(context)), _env(context))
 
-    def run(self, run: LocalRun) -> int:
+    def run(self, cluster: "LocalCluster") -> int:
         """Start it with a launcher of its own."""
-        return run_engine(run)
+        # Slow to import, and a deploy does without it.
+        from engine.launch import launch
+
+        return launch(cluster)
 
     def cause(self, tail: str) -> str:
         """Why a process failed: the engine prints the first cause last."""
